@@ -1,0 +1,47 @@
+# Two IDCs on one machine: `make demo`. Everything that needs Python alone: `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PIP_CACHE_DIR := $(CURDIR)/.cache/pip
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TMPDIR := $(CURDIR)/.work
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pyc
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test test-all peers lint proto bench clean
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	mkdir -p .work .cache
+	$(BIN)/python -m pip install --quiet --editable '.[arrow,dev]'
+	touch $@
+
+.work: $(READY)
+	mkdir -p .work
+
+demo: $(READY) .work
+	$(BIN)/seamlessfs demo $(if $(KEEP),--keep)
+
+test: lint
+	$(PYTEST) -m "not peers"
+
+peers: $(READY) .work
+	$(BIN)/python -m tests.support.peers
+
+test-all: lint
+	$(PYTEST) --require-peers
+
+lint: $(READY) .work
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
+	$(BIN)/python proto/generate.py --check
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m mypy --cache-dir .cache/mypy
+	$(PYTEST) -q tests/style
+
+proto: $(READY) .work
+	$(BIN)/python proto/generate.py
+
+clean:
+	rm -rf $(VENV) .cache .work

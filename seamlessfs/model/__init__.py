@@ -1,0 +1,1 @@
+"""Value types, ids, errors and units: what every other package talks about. Imports nothing of the project."""
