@@ -1,0 +1,62 @@
+"""`seamlessfs COMMAND`: finds the command and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from seamlessfs import __version__
+from seamlessfs.model.errors import SeamlessError
+
+COMMANDS = {
+    "dfs": ("seamlessfs.cli.dfs.shell", "files: -ls -cat -put -get -mkdir -mv -cp -rm -du -stat -test ..."),
+    "where": ("seamlessfs.cli.where", "where each replica of a file is, and what is still owed"),
+    "mini": ("seamlessfs.cli.mini_command", "a whole cluster on this machine, in the foreground"),
+    "namenode": ("seamlessfs.cli.daemons", "the metadata daemon"),
+    "datanode": ("seamlessfs.cli.daemons", "the data daemon"),
+    "config": ("seamlessfs.cli.config_command", "show or check a configuration"),
+}
+"""Command -> (module with `run(arguments) -> exit code`, what it is for). Modules are imported when asked for."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0 if words else 1
+    if words[0] in ("-V", "--version"):
+        print(f"seamlessfs {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"seamlessfs: {words[0]!r} is not a command\n{_usage()}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(COMMANDS[words[0]][0])
+    try:
+        code: int = module.run(words)
+    except SeamlessError as error:
+        print(f"seamlessfs {words[0]}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+    return code
+
+
+def parser(words: Sequence[str], description: str) -> argparse.ArgumentParser:
+    """A parser for one command, named as the user typed it."""
+    return argparse.ArgumentParser(prog=f"seamlessfs {words[0]}", description=description)
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {purpose}" for name, (_, purpose) in COMMANDS.items())
+    return f"usage: seamlessfs COMMAND ...\n\n{rows}\n\n`seamlessfs COMMAND --help` explains one."
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,50 @@
+"""Settings of the namenode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class NamenodeSettings(BaseModel):
+    """The table [namenode] of the configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Field(description="Folder of the journal and of the store.")
+    cluster_secret_file: Path = Field(description="File (mode 0600) with the secret that datanodes must know.")
+    topology_file: Path | None = Field(None, description="Which addresses are in which /IDC/rack.")
+    default_home_idc: str = Field("", description="Home of writers whose address no rule covers; empty: the first IDC.")
+    rpc_host: str = Field("127.0.0.1", description="Address of the client port (dfs.namenode.rpc-bind-host).")
+    rpc_port: int = Field(8020, ge=0, le=65535, description="Client port (dfs.namenode.rpc-address); 0: any free one.")
+    control_host: str = Field("127.0.0.1", description="Address of the port for datanodes.")
+    control_port: int = Field(8021, ge=0, le=65535, description="Port for datanodes; 0: any free one.")
+    port_file: Path | None = Field(None, description="File that gets the ports as JSON once they are listening.")
+
+    block_size: int = Field(128 << 20, ge=512, description="Bytes of a block when the client does not say.")
+    min_block_size: int = Field(0, ge=0, description="Smallest block size that create accepts, bytes.")
+    max_replication: int = Field(512, ge=1, description="Largest replication factor under IDC_NONE.")
+    trash_interval_min: int = Field(0, ge=0, description="Minutes that deleted files stay in the trash; 0: off.")
+    permissions_enabled: bool = Field(True, description="Whether permissions are checked (dfs.permissions.enabled).")
+    superuser: str = Field("", description="User who may do everything; empty: the user that runs the namenode.")
+    supergroup: str = Field("supergroup", description="Group of superusers (dfs.permissions.superusergroup).")
+    groups: dict[str, list[str]] = Field({}, description="Groups of users; others are asked of the operating system.")
+    proxy_users: dict[str, list[str]] = Field({}, description="Who may act for whom: user = [users] or ['*'].")
+    access_time_precision_ms: int = Field(3_600_000, ge=0, description="Granularity of access times; 0: not kept.")
+    lease_soft_limit_ms: int = Field(60_000, ge=1, description="Age at which another writer may take a lease over.")
+    lease_hard_limit_ms: int = Field(1_200_000, ge=1, description="Age at which the namenode closes the file itself.")
+    calls_per_connection: int = Field(1000, ge=1, description="Calls in flight on one connection before it waits.")
+    connections_max: int = Field(10_000, ge=1, description="Client connections at the same time.")
+
+    heartbeat_interval_ms: int = Field(1000, ge=50, description="Interval of datanode heartbeats.")
+    stale_after_ms: int = Field(10_000, ge=100, description="Silence after which a datanode is avoided.")
+    dead_after_ms: int = Field(30_000, ge=200, description="Silence after which a datanode's replicas are replaced.")
+    redundancy_interval_ms: int = Field(1000, ge=20, description="Interval of the look at what is owed or too much.")
+    complete_wait_ms: int = Field(300, ge=0, description="How long `complete` waits for reports that are in flight.")
+    sync_shortage_ms: int = Field(5000, ge=0, description="When a sync file with a missing IDC is closed all the same.")
+    placement_wait_ms: int = Field(50_000, ge=0, description="How long addBlock waits for a datanode to appear.")
+    link_rate_bytes_per_s: int = Field(25_000_000, ge=1, description="Rate of background copies on each IDC link.")
+    link_rates: dict[str, int] = Field({}, description="Rates of single links, as 'a>b' = bytes per second.")
+    transfers_per_link: int = Field(4, ge=1, description="Background copies at the same time on one IDC link.")
+    map_size_bytes: int = Field(1 << 30, ge=1 << 20, description="First size of the store's map; it grows by itself.")

@@ -1,0 +1,52 @@
+"""The topology file: which addresses are in which IDC and rack.
+
+Shape: one rule a line, `network-or-host /IDC/rack`; `#` starts a comment. The longest prefix wins.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from pathlib import Path
+
+from seamlessfs.model.cluster import Location
+from seamlessfs.model.errors import ConfigurationError
+
+TopologyRules = tuple[tuple[str, Location], ...]
+"""Networks in CIDR form with their places."""
+
+
+def load_topology(file: Path) -> TopologyRules:
+    """Reads the rules of a topology file.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a line is not a rule; the message names file and line.
+    """
+    try:
+        lines = file.read_text().splitlines()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the topology file {file}: {error.strerror}") from error
+    return tuple(
+        _rule(words, f"{file}:{number}")
+        for number, line in enumerate(lines, 1)
+        if (words := line.partition("#")[0].split())
+    )
+
+
+def _rule(words: list[str], place: str) -> tuple[str, Location]:
+    if len(words) != 2:
+        raise ConfigurationError(f"{place}: expected `network-or-host /IDC/rack`, got {' '.join(words)!r}")
+    try:
+        return _network(words[0]), Location.parse(words[1])
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(f"{place}: {error}") from error
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        if "/" in text:
+            raise
+    address = socket.getaddrinfo(text, None)[0][4][0]
+    return str(ipaddress.ip_network(str(address)))
