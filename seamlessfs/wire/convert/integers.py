@@ -1,0 +1,16 @@
+"""Java's signed 64-bit numbers, which travel in unsigned fields."""
+
+from __future__ import annotations
+
+_SPAN = 1 << 64
+_HALF = 1 << 63
+
+
+def to_signed(value: int) -> int:
+    """What a `long` that was sent in a uint64 field meant: 2^64 - 1 is -1."""
+    return value - _SPAN if value >= _HALF else value
+
+
+def to_unsigned(value: int) -> int:
+    """How a `long` is sent in a uint64 field: -1 is 2^64 - 1."""
+    return value % _SPAN

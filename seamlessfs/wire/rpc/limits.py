@@ -1,0 +1,21 @@
+"""Numbers of Hadoop RPC, each with its reason."""
+
+from __future__ import annotations
+
+FRAME_BYTES_MAX = 128 << 20
+"""Hadoop's ipc.maximum.data.length, both ways: a longer frame closes the connection without an answer."""
+
+IPC_VERSION = 9
+"""The only version that Hadoop 2 and 3 speak."""
+
+PROTOCOL_VERSION = 1
+"""Version of every Java protocol served here, as stock names it in each call."""
+
+CLIENT_ID_BYTES = 16
+"""A random UUID, drawn once a client; with the call id it is the key of the retry cache."""
+
+CALL_ID_MAX = (1 << 31) - 1
+"""Java's call ids are non-negative ints and start again at 0."""
+
+METHOD_NAME_CHARS_MAX = 256
+"""Longest name echoed in an error: a hostile name is cut, not repeated in full."""
