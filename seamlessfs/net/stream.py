@@ -7,6 +7,7 @@ of poll and call, MSG_WAITALL fills a buffer in one call, and os.sendfile waits 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ class BlockingStream:
             to them with `count`.
     """
 
-    __slots__ = ("bytes_received", "bytes_sent", "read_timeout_s", "socket", "write_timeout_s")
+    __slots__ = ("_pid", "bytes_received", "bytes_sent", "read_timeout_s", "socket", "write_timeout_s")
 
     def __init__(
         self, connection: socket.socket, *, read_timeout_s: float = 60.0, write_timeout_s: float = 480.0
@@ -40,6 +41,7 @@ class BlockingStream:
         if connection.family in (socket.AF_INET, socket.AF_INET6):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = connection
+        self._pid = os.getpid()
         self.bytes_sent = 0
         self.bytes_received = 0
         self.set_timeouts(read_timeout_s=read_timeout_s, write_timeout_s=write_timeout_s)
@@ -171,9 +173,13 @@ class BlockingStream:
             self.socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Closes the socket; a thread that waits in it wakes up with an error."""
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
+        """Closes the socket; a thread that waits in it wakes up with an error.
+
+        A child of a fork closes only its own descriptor: the connection is its parent's.
+        """
+        if self._pid == os.getpid():
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
 
     def __enter__(self) -> BlockingStream:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from seamlessfs.model.cluster import Link, Location
+from seamlessfs.model.cluster import UNKNOWN_IDC, Link, Location
 from seamlessfs.model.errors import ConfigurationError
 
 TrafficClass = Literal["write", "read", "replication", "checksum"]
@@ -33,36 +33,6 @@ class Traffic:
             self.wire_sent + other.wire_sent,
             self.wire_received + other.wire_received,
         )
-
-
-class TrafficCounter:
-    """Counters by directed link and class. Thread-safe; add once a packet or once a transfer, not once a byte."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: dict[tuple[Link, TrafficClass], Traffic] = {}
-
-    def add(
-        self,
-        link: Link,
-        kind: TrafficClass,
-        *,
-        payload_sent: int = 0,
-        payload_received: int = 0,
-        wire_sent: int = 0,
-        wire_received: int = 0,
-    ) -> None:
-        """Counts bytes that travelled in the direction of `link`: sent by its source, or received by its target."""
-        more = Traffic(payload_sent, payload_received, wire_sent, wire_received)
-        key = (link, kind)
-        with self._lock:
-            known = self._counts.get(key)
-            self._counts[key] = more if known is None else known + more
-
-    def snapshot(self) -> Mapping[tuple[Link, TrafficClass], Traffic]:
-        """A copy of all counters."""
-        with self._lock:
-            return dict(self._counts)
 
 
 class IdcResolver:
@@ -100,3 +70,44 @@ class IdcResolver:
                 if found is not None:
                     return found
         return None
+
+
+class TrafficCounter:
+    """Counters by directed link and class. Thread-safe; add once a packet or once a transfer, not once a byte.
+
+    Attributes:
+        resolver: topology rules of the moment; replaced as a whole when they change.
+    """
+
+    def __init__(self, resolver: IdcResolver | None = None) -> None:
+        self.resolver = resolver or IdcResolver()
+        self._lock = threading.Lock()
+        self._counts: dict[tuple[Link, TrafficClass], Traffic] = {}
+
+    def add(
+        self,
+        link: Link,
+        kind: TrafficClass,
+        *,
+        payload_sent: int = 0,
+        payload_received: int = 0,
+        wire_sent: int = 0,
+        wire_received: int = 0,
+    ) -> None:
+        """Counts bytes that travelled in the direction of `link`: sent by its source, or received by its target."""
+        more = Traffic(payload_sent, payload_received, wire_sent, wire_received)
+        key = (link, kind)
+        with self._lock:
+            known = self._counts.get(key)
+            self._counts[key] = more if known is None else known + more
+
+    def link(self, source_address: str, target_address: str) -> Link:
+        """The link between two numeric addresses; an address that no rule covers is in the IDC `unknown`."""
+        places = (self.resolver.locate(source_address), self.resolver.locate(target_address))
+        source, target = (place.idc if place else UNKNOWN_IDC for place in places)
+        return Link(source, target)
+
+    def snapshot(self) -> Mapping[tuple[Link, TrafficClass], Traffic]:
+        """A copy of all counters."""
+        with self._lock:
+            return dict(self._counts)
