@@ -1,0 +1,274 @@
+"""The one writer: runs operations in one order, makes them durable in batches, answers when they are.
+
+    submit: operation runs in the gathering batch ... seal -> journal -> answers
+                                                                     '-> store, in larger commits (applier)
+
+While the journal takes one batch the next one gathers: the busier the writer, the larger the batches, and one wait for
+the disk pays for all operations in it. Everything but the appends and the store's commits runs on the event loop.
+
+A batch that the journal refuses is dropped together with what was built on it; everyone who waits is told, and the
+writer takes no more (its owner exits): what is in memory may have been derived from what is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import errno
+from collections.abc import Callable
+from concurrent.futures import Future as ThreadFuture
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from seamlessfs.journal import record
+from seamlessfs.journal.api import Journal
+from seamlessfs.model.errors import Fenced, Retriable
+from seamlessfs.model.ids import Txid
+from seamlessfs.namenode.applier import Applier, ApplyLimits, replay
+from seamlessfs.store.api import ReadView, Snapshot, Store, Transaction
+from seamlessfs.store.overlay import Overlay
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class WriterLimits:
+    """Bounds of what the writer holds.
+
+    Attributes:
+        batch_operations: operations in one batch; later ones wait for the next.
+        batch_bytes: memory of the writes of a batch beyond which it takes no other operation.
+        snapshots: walks over snapshots that run at a time.
+        apply: when the store commits.
+    """
+
+    batch_operations: int = 4096
+    batch_bytes: int = 32 << 20
+    snapshots: int = 4
+    apply: ApplyLimits = field(default_factory=ApplyLimits)
+
+
+class State(enum.Enum):
+    """Life of a writer."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    """Or closing: takes no more."""
+    FAILED = "failed"
+    """The journal or the store refused: the process must exit."""
+
+
+class Writer:
+    """Owns the overlay, the journal and the store of a namenode. All methods belong to the event loop's thread."""
+
+    def __init__(self, store: Store, journal: Journal, limits: WriterLimits) -> None:
+        """For open(), which brings the store up to the journal first."""
+        self.before_seal: list[Callable[[Transaction], None]] = []
+        """Run in order in each batch, behind its operations."""
+        self.batches = 0
+        self.operations = 0
+        self.state = State.OPEN
+        self.failure: Exception | None = None
+        self.failed = asyncio.Event()
+        """Set when the state has become FAILED; `failure` says why."""
+        self._limits = limits
+        self._store = store
+        self._journal = journal
+        self._overlay = Overlay(store)
+        self._applier = Applier(self._overlay, store, journal, limits.apply, self._schedule_seal, self._fail)
+        self._loop = asyncio.get_running_loop()
+        self._appender = ThreadPoolExecutor(1, "journal")
+        self._walkers = ThreadPoolExecutor(limits.snapshots, "snapshot")
+        self._walks = asyncio.Semaphore(limits.snapshots)
+        self._gathering: list[tuple[asyncio.Future[Any], Any]] = []
+        """Who waits for the gathering batch, and for which result."""
+        self._sealed: list[tuple[asyncio.Future[Any], Any]] = []
+        """The same for the batch that the journal is taking; empty when it takes none."""
+        self._seal_scheduled = False
+        self._room: list[asyncio.Future[None]] = []
+        """Who waits until the gathering batch has room."""
+
+    @classmethod
+    async def open(cls, store: Store, journal: Journal, limits: WriterLimits | None = None) -> Writer:
+        """Applies to the store what the journal has behind it; the writer owns both from here on.
+
+        Raises:
+            CorruptStore: the journal is damaged, or the store has batches that the journal does not know.
+        """
+        limits = limits or WriterLimits()
+        await asyncio.to_thread(replay, store, journal, limits.apply.commit_bytes)
+        return cls(store, journal, limits)
+
+    @property
+    def durable_txid(self) -> Txid:
+        """Last batch that the journal has: what readers see."""
+        return self._overlay.durable_txid
+
+    @property
+    def applied_txid(self) -> Txid:
+        """Last batch that the store has."""
+        return self._store.applied_txid
+
+    @property
+    def fdatasyncs(self) -> int:
+        return self._journal.fdatasyncs
+
+    @property
+    def commits(self) -> int:
+        """Commits of the store."""
+        return self._applier.commits
+
+    @property
+    def unapplied_bytes(self) -> int:
+        """Memory of what waits for the store."""
+        return self._overlay.durable_bytes
+
+    async def submit(self, operation: Callable[[Transaction], T]) -> T:
+        """Runs `operation` in the gathering batch and answers its result when the batch is durable.
+
+        It runs at once, before the first await, unless the batch is full. If it raises, nothing of it remains, and
+        the error is raised here.
+
+        Raises:
+            Fenced, OSError: the journal refused; whether the operation has happened is known after a restart.
+            Retriable: the writer is closed.
+        """
+        while self._is_full() and self.state is State.OPEN:
+            room: asyncio.Future[None] = self._loop.create_future()
+            self._room.append(room)
+            await room
+        if self.state is not State.OPEN:
+            raise self._refusal()
+        result = self._overlay.run(operation)
+        self.operations += 1
+        answer: asyncio.Future[T] = self._loop.create_future()
+        self._gathering.append((answer, result))
+        self._schedule_seal()
+        return await answer
+
+    async def barrier(self) -> Txid:
+        """Waits until everything submitted so far is durable; answers the last batch that is."""
+        if self._gathering or self._sealed:
+            await self.submit(_nothing)
+        return self.durable_txid
+
+    def view(self) -> ReadView:
+        """What is durable, as of now. Good until the next await."""
+        return self._overlay.view()
+
+    def snapshot(self) -> Snapshot:
+        """What is durable, unchanged by later batches; one thread at a time may read it. Close it within seconds."""
+        return self._overlay.snapshot()
+
+    async def with_snapshot(self, read: Callable[[ReadView], T]) -> T:
+        """Runs a long read over a snapshot in a worker thread; more than `limits.snapshots` wait for their turn."""
+        async with self._walks:
+            snapshot = self.snapshot()
+            walk = self._loop.run_in_executor(self._walkers, read, snapshot)
+            walk.add_done_callback(lambda _: snapshot.close())
+            return await asyncio.shield(walk)
+
+    async def close(self) -> None:
+        """Answers what has been submitted, brings the store up to date, and closes it and the journal."""
+        if self.state is State.OPEN:
+            self.state = State.CLOSED
+            self._make_room()
+            while self._gathering or self._sealed:
+                await asyncio.wait([answer for answer, _ in self._sealed or self._gathering])
+            await self._applier.finish()
+        for executor in (self._walkers, self._appender):
+            await asyncio.to_thread(executor.shutdown)
+        await self._applier.close()
+        self._journal.close()
+        self._store.close()
+
+    def _is_full(self) -> bool:
+        limits = self._limits
+        return len(self._gathering) >= limits.batch_operations or self._overlay.gathering_bytes >= limits.batch_bytes
+
+    def _schedule_seal(self) -> None:
+        """Seals at the end of this turn of the loop, so that everyone who is ready now gets into the batch."""
+        if self._gathering and not self._sealed and not self._seal_scheduled:
+            self._seal_scheduled = True
+            self._loop.call_soon(self._seal)
+
+    def _seal(self) -> None:
+        self._seal_scheduled = False
+        if not self._gathering or self._applier.backlogged:
+            return
+        try:
+            for hook in self.before_seal:
+                self._overlay.run(hook)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the batch cannot be completed
+            self._fail(error)
+            return
+        answers, self._gathering = self._gathering, []
+        if not self._overlay.gathering_keys:
+            _answer(answers)
+        else:
+            txid, writes = self._overlay.seal()
+            payload = record.encode(writes)
+            self._sealed = answers
+            append = self._appender.submit(self._append, txid, payload)
+            append.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._appended, done))
+        self._make_room()
+
+    def _append(self, txid: Txid, payload: bytes) -> int:
+        self._journal.append(txid, payload)
+        return len(payload)
+
+    def _appended(self, append: ThreadFuture[int]) -> None:
+        if self.state is State.FAILED:
+            return
+        error = append.exception()
+        if error is not None:
+            self._fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            return
+        self._overlay.commit()
+        self.batches += 1
+        answers, self._sealed = self._sealed, []
+        _answer(answers)
+        self._applier.journalled(append.result())
+        self._schedule_seal()
+
+    def _fail(self, error: Exception) -> None:
+        """Drops what is not durable and tells everyone."""
+        if self.state is State.FAILED:
+            return
+        self.state = State.FAILED
+        self.failure = error
+        self._overlay.drop()
+        answers = self._sealed + self._gathering
+        self._sealed, self._gathering = [], []
+        for answer, _ in answers:
+            if not answer.done():
+                answer.set_exception(self._refusal())
+        self._make_room()
+        self.failed.set()
+
+    def _make_room(self) -> None:
+        waiting, self._room = self._room, []
+        for room in waiting:
+            if not room.done():
+                room.set_result(None)
+
+    def _refusal(self) -> Exception:
+        """Why the writer takes no more; a new exception for each who asks."""
+        failure = self.failure
+        if failure is None:
+            return Retriable("the namenode is stopping: call again when it is back")
+        if isinstance(failure, Fenced):
+            return Fenced(failure.message)
+        number = failure.errno if isinstance(failure, OSError) and failure.errno else errno.EIO
+        return OSError(number, f"the namenode cannot write and stops; the outcome of the call is unknown: {failure}")
+
+
+def _answer(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for answer, result in answers:
+        if not answer.done():
+            answer.set_result(result)
+
+
+def _nothing(_: Transaction) -> None:
+    """An operation that only waits for what was submitted before it."""
