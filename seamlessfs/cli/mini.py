@@ -239,9 +239,9 @@ class MiniCluster:
         from seamlessfs.client.client import Client
         from seamlessfs.client.options import ClientOptions
 
-        options = ClientOptions(addresses=((self.host, self.rpc_port),))
+        options = ClientOptions.from_url(self.url)
         with Client(options) as client:
-            return sum(1 for node in client.namenode.datanode_report() if node.last_block_report_at_ms)
+            return sum(1 for node in client.namenode.get_datanode_report("LIVE") if node.last_block_report_at_ms)
 
     def in_idc(self, idc: str) -> list[MiniDatanode]:
         return [datanode for datanode in self.datanodes if datanode.idc == idc]

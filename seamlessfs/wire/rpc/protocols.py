@@ -20,6 +20,7 @@ from seamlessfs.wire.pb.hadoop import (
     user_mappings_pb2,
     xattr_pb2,
 )
+from seamlessfs.wire.pb.seamless import placement_pb2
 
 CLIENT_PROTOCOL = "org.apache.hadoop.hdfs.protocol.ClientProtocol"
 CLIENT_DATANODE_PROTOCOL = "org.apache.hadoop.hdfs.protocol.ClientDatanodeProtocol"
@@ -27,6 +28,8 @@ HA_SERVICE_PROTOCOL = "org.apache.hadoop.ha.HAServiceProtocol"
 GET_USER_MAPPINGS_PROTOCOL = "org.apache.hadoop.tools.GetUserMappingsProtocol"
 REFRESH_USER_MAPPINGS_PROTOCOL = "org.apache.hadoop.security.RefreshUserMappingsProtocol"
 RECONFIGURATION_PROTOCOL = "org.apache.hadoop.hdfs.protocol.ReconfigurationProtocol"
+PLACEMENT_PROTOCOL = "seamlessfs.PlacementProtocol"
+"""Ours: what HDFS's protocols have no words for."""
 
 
 class MethodMessages(NamedTuple):
@@ -133,6 +136,7 @@ PROTOCOLS: Mapping[str, MethodTable] = MappingProxyType(
             _standard(user_mappings_pb2, "refreshUserToGroupsMappings refreshSuperUserGroupsConfiguration")
         ),
         RECONFIGURATION_PROTOCOL: MappingProxyType(_standard(reconfiguration_pb2, _RECONFIGURATION_METHODS)),
+        PLACEMENT_PROTOCOL: MappingProxyType(_standard(placement_pb2, "getPlacement getTraffic")),
     }
 )
 """Per protocol the messages of each method."""

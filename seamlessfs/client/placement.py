@@ -1,0 +1,26 @@
+"""PlacementProtocol: where replicas are, what is owed, what crossed. Only our own namenode speaks it."""
+
+from __future__ import annotations
+
+from seamlessfs.client.client import Client
+from seamlessfs.wire.pb.seamless import placement_pb2 as pb
+from seamlessfs.wire.rpc.protocols import PLACEMENT_PROTOCOL
+
+
+def fetch_placement(client: Client, path: str) -> pb.GetPlacementResponseProto:
+    """Every replica of a file and what its policy says about them.
+
+    Raises:
+        FileNotFound: there is no such file. NoSuchProtocol: the server is a stock HDFS.
+    """
+    request = pb.GetPlacementRequestProto(path=path)
+    answer = client.namenode.channel.call(PLACEMENT_PROTOCOL, "getPlacement", request)
+    assert isinstance(answer, pb.GetPlacementResponseProto)
+    return answer
+
+
+def fetch_traffic(client: Client) -> pb.GetTrafficResponseProto:
+    """What crossed between IDCs as both ends counted it, and what is owed."""
+    answer = client.namenode.channel.call(PLACEMENT_PROTOCOL, "getTraffic", pb.GetTrafficRequestProto())
+    assert isinstance(answer, pb.GetTrafficResponseProto)
+    return answer
