@@ -19,3 +19,12 @@ CALL_ID_MAX = (1 << 31) - 1
 
 METHOD_NAME_CHARS_MAX = 256
 """Longest name echoed in an error: a hostile name is cut, not repeated in full."""
+
+HANDSHAKE_FRAME_BYTES_MAX = 1 << 20
+"""Longest frame before the connection context. Deviation: stock takes 128 MiB from a peer that gave no name yet."""
+
+HEADER_CACHE_ENTRIES_MAX = 1024
+"""Request headers (method, protocol, version) remembered by their bytes: all methods fit several times."""
+
+HEADER_CACHE_ENTRY_BYTES_MAX = 512
+"""Longest request header that is remembered; real ones have about 80 bytes."""
