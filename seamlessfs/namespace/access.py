@@ -1,0 +1,148 @@
+"""Permission checks on resolved paths, and the checks of names and limits that every new entry passes."""
+
+from __future__ import annotations
+
+from seamlessfs.model import path as paths
+from seamlessfs.model.errors import (
+    AccessDenied,
+    DirectoryTooLarge,
+    FileNotFound,
+    IllegalArgument,
+    NameTooLong,
+    ParentNotDirectory,
+    Retriable,
+)
+from seamlessfs.namespace import tree
+from seamlessfs.namespace.context import Context
+from seamlessfs.namespace.tree import Resolved
+from seamlessfs.security import permissions
+from seamlessfs.security.permissions import Access
+from seamlessfs.store.api import ReadView
+from seamlessfs.store.records import Directory, Inode
+
+SNAPSHOT_NAME = b".snapshot"
+
+
+def traverse(ctx: Context, at: Resolved, *, creating: bool = False) -> None:
+    """The caller may go where the path leads.
+
+    Raises:
+        ParentNotDirectory: a file stands on the way and the call would create something.
+        AccessDenied: the same for every other call, as in HDFS; or EXECUTE is missing.
+    """
+    if len(at.nodes) <= len(at.names) and not at.nodes[-1].is_directory:
+        blocked = paths.join(at.names[: len(at.nodes) - 1])
+        if not ctx.privileged:
+            permissions.check_traverse(ctx.caller, at.names[: len(at.nodes) - 1], at.nodes)
+        message = f"{blocked} (is not a directory)"
+        raise ParentNotDirectory(message) if creating else AccessDenied(message)
+    if not ctx.privileged:
+        permissions.check_traverse(ctx.caller, at.names, at.nodes)
+
+
+def path(ctx: Context, at: Resolved, access: Access) -> None:
+    """What the path names grants the access; nothing is asked of what does not exist."""
+    if not ctx.privileged:
+        permissions.check_path(ctx.caller, at.names, at.nodes, access)
+
+
+def ancestor(ctx: Context, at: Resolved, access: Access) -> None:
+    """The deepest directory that exists above the last name grants the access."""
+    if not ctx.privileged:
+        permissions.check_ancestor(ctx.caller, at.names, at.nodes, access)
+
+
+def parent(ctx: Context, at: Resolved, access: Access) -> None:
+    """The directory that holds the last name grants the access, sticky bit included."""
+    if not ctx.privileged:
+        permissions.check_parent(ctx.caller, at.names, at.nodes, access)
+
+
+def owner(ctx: Context, at: Resolved) -> None:
+    """The caller owns what the path names.
+
+    Raises:
+        FileNotFound: the path names nothing. AccessDenied: somebody else owns it.
+    """
+    if at.last is None:
+        raise FileNotFound(f"Directory/File does not exist {at.path}")
+    if not ctx.privileged:
+        permissions.check_owner(ctx.caller, at.names, at.last)
+
+
+def subtree(view: ReadView, ctx: Context, at: Resolved, access: Access, *, removing: bool = False) -> None:
+    """Every directory of a subtree grants the access. `removing`: empty ones do not matter, sticky ones are obeyed.
+
+    Cost: one look at every entry below. Run it over a snapshot before the operation enters the writer.
+
+    Raises:
+        AccessDenied: one does not. Retriable: the subtree is larger than an operation may walk.
+    """
+    if ctx.privileged or not isinstance(at.last, Directory):
+        return
+    left = ctx.limits.subtree_check_entries_max
+    waiting: list[tuple[list[bytes], Directory]] = [(at.names, at.last)]
+    while waiting:
+        names, directory = waiting.pop()
+        below: list[tuple[list[bytes], Inode]] = [
+            ([*names, name], node) for name, node in tree.children(view, directory.id)
+        ]
+        left -= len(below)
+        if left < 0:
+            raise Retriable(
+                f"Permissions below {at.path} cannot be checked within one operation: more than "
+                f"{ctx.limits.subtree_check_entries_max} entries. Work on its subdirectories one by one"
+            )
+        if below or not removing:
+            permissions.check_node(ctx.caller, directory, (names, len(names)), access)
+        for child_names, node in below:
+            if removing:
+                permissions.check_sticky(ctx.caller, child_names, directory, node)
+            if isinstance(node, Directory):
+                waiting.append((child_names, node))
+
+
+def parent_exists(at: Resolved) -> None:
+    """There is a directory to put the last name into.
+
+    Raises:
+        FileNotFound: there is nothing. ParentNotDirectory: there is a file.
+    """
+    if at.is_root:
+        return
+    if at.parent is None:
+        raise FileNotFound(f"Parent directory doesn't exist: {at.parent_path}")
+    if not at.parent.is_directory:
+        raise ParentNotDirectory(f"Parent path is not a directory: {at.parent_path}")
+
+
+def new_names(ctx: Context, at: Resolved) -> None:
+    """Each name of the path that does not exist yet may be created.
+
+    Raises:
+        NameTooLong: it has too many bytes. IllegalArgument: it is reserved.
+    """
+    for i in range(len(at.nodes) - 1, len(at.names)):
+        name = at.names[i]
+        if len(name) > ctx.limits.component_bytes_max:
+            raise NameTooLong(
+                f"The maximum path component name limit of {name.decode(errors='replace')} in directory "
+                f"{paths.join(at.names[:i])} is exceeded: limit={ctx.limits.component_bytes_max} length={len(name)}"
+            )
+        if name == SNAPSHOT_NAME:
+            raise IllegalArgument('".snapshot" is a reserved name.')
+        if i == 0 and name == paths.RESERVED:
+            raise IllegalArgument('File name ".reserved" is reserved and cannot be created.')
+
+
+def room(ctx: Context, directory: Inode, directory_path: str) -> None:
+    """A directory may take one more entry. What the open batch has added already is counted from its next seal on.
+
+    Raises:
+        DirectoryTooLarge: it is full.
+    """
+    if isinstance(directory, Directory) and directory.children >= ctx.limits.directory_entries_max:
+        raise DirectoryTooLarge(
+            f"The directory item limit of {directory_path} is exceeded: "
+            f"limit={ctx.limits.directory_entries_max} items={directory.children + 1}"
+        )

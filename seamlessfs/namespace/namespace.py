@@ -1,0 +1,288 @@
+"""The namespace as the daemon sees it: one object, every operation of the tree a method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from seamlessfs.model.block import Block
+from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId, PolicyId, PoolId, StorageId
+from seamlessfs.model.path import join
+from seamlessfs.model.policy import PlacementPolicy
+from seamlessfs.model.status import ContentSummary, FileStatus, Listing
+from seamlessfs.namespace import registry, tree
+from seamlessfs.namespace.answers import BlockTarget, FileBlocks
+from seamlessfs.namespace.context import Context, NamespaceLimits
+from seamlessfs.namespace.leases import Leases
+from seamlessfs.namespace.ops import attributes, deleting, formatting, making, reading, recovering, renaming, writing
+from seamlessfs.namespace.ops.making import CreateRequest
+from seamlessfs.namespace.ops.recovering import RecoveredLength
+from seamlessfs.namespace.retry_cache import RetryCache
+from seamlessfs.namespace.state import State
+from seamlessfs.store import keys
+from seamlessfs.store.api import ReadView, Transaction
+from seamlessfs.store.records import BlockRecord, ClusterIdentity, File, decode_block
+
+Ready = Callable[[BlockId], bool]
+
+
+class Namespace:
+    """The tree's operations over views and transactions of the store.
+
+    Keeps in memory only what the store confirms: times of lease renewals, the index of the retry cache, which
+    directories the open batch has touched. `settle` must run once in each batch, as the last thing before its seal.
+    """
+
+    def __init__(self, pool_id: PoolId, limits: NamespaceLimits | None = None) -> None:
+        self.limits = limits or NamespaceLimits()
+        self._state = State(pool_id, self.limits.retry_cache_ms)
+
+    @property
+    def retries(self) -> RetryCache:
+        """Answers of calls that must not run twice."""
+        return self._state.retries
+
+    @property
+    def leases(self) -> Leases:
+        """Who has files open, and when it was last heard of."""
+        return self._state.leases
+
+    @staticmethod
+    def format(tx: Transaction, ctx: Context, cluster: ClusterIdentity) -> None:
+        """Writes an empty namespace into an empty store."""
+        formatting.write_first(tx, ctx, cluster)
+
+    @staticmethod
+    def identity(view: ReadView) -> ClusterIdentity | None:
+        """Who the cluster is; None for a store that was never formatted."""
+        return formatting.identity(view)
+
+    def load(self, view: ReadView) -> None:
+        """Rebuilds what is kept in memory, after a restart."""
+        self._state.leases.load(view)
+        self._state.retries.load(view)
+
+    def settle(self, tx: Transaction) -> None:
+        """Brings the totals of all directories up to date; the last thing in a batch."""
+        self._state.totals.seal(tx)
+
+    def get_file_info(self, view: ReadView, ctx: Context, path: str) -> FileStatus | None:
+        return reading.get_file_info(view, ctx, path)
+
+    def get_listing(
+        self, view: ReadView, ctx: Context, path: str, start_after: bytes = b"", limit: int | None = None
+    ) -> Listing | None:
+        return reading.get_listing(view, ctx, path, start_after, limit)
+
+    def get_blocks(self, view: ReadView, ctx: Context, path: str, offset: int = 0, length: int = 1 << 62) -> FileBlocks:
+        return reading.get_blocks(view, ctx, path, offset, length)
+
+    def blocks_of(self, view: ReadView, inode_id: InodeId) -> FileBlocks | None:
+        """All blocks of a file by its id, for a listing with locations; None if it is gone or no file."""
+        file = reading.file_by_id(view, inode_id)
+        return None if file is None else reading.blocks_of(view, file)
+
+    def get_content_summary(self, view: ReadView, ctx: Context, path: str) -> ContentSummary:
+        return reading.get_content_summary(view, ctx, path)
+
+    def get_storage_policy(self, view: ReadView, ctx: Context, path: str) -> int:
+        return reading.get_storage_policy(view, ctx, path)
+
+    def storage_policies(self, view: ReadView) -> list[PlacementPolicy]:
+        return registry.policies(view)
+
+    def policy(self, view: ReadView, policy_id: PolicyId) -> PlacementPolicy:
+        return registry.policy(view, policy_id)
+
+    def is_file_closed(self, view: ReadView, ctx: Context, path: str) -> bool:
+        return reading.is_file_closed(view, ctx, path)
+
+    def check_access(self, view: ReadView, ctx: Context, path: str, mode: int) -> None:
+        reading.check_access(view, ctx, path, mode)
+
+    def get_preferred_block_size(self, view: ReadView, ctx: Context, path: str) -> int:
+        return reading.get_preferred_block_size(view, ctx, path)
+
+    def path_of(self, view: ReadView, inode_id: InodeId) -> str | None:
+        """Path of an inode now; None if it does not exist or a directory above it was deleted."""
+        names = tree.names_of(view, inode_id)
+        return None if names is None else join(names)
+
+    def file(self, view: ReadView, inode_id: InodeId) -> File | None:
+        """The file's record, if its chain reaches the root: stamp, replication, blocks, holder."""
+        return reading.file_by_id(view, inode_id)
+
+    def block(self, view: ReadView, block_id: BlockId) -> BlockRecord | None:
+        return reading.block(view, block_id)
+
+    def blocks(self, view: ReadView, start: BlockId | None = None) -> Iterator[BlockRecord]:
+        """Every block from `start` on, by id. Lazy: for slices and snapshots."""
+        for key, value in view.scan(*keys.blocks_from(start or BlockId(0))):
+            yield decode_block(BlockId(int.from_bytes(key[2:], "big")), value)
+
+    def create(
+        self,
+        tx: Transaction,
+        ctx: Context,
+        path: str,
+        permission: int,
+        client_name: str,
+        client_machine: str,
+        overwrite: bool,
+        create_parent: bool,
+        replication: int,
+        block_size: int,
+        storage_policy: str | None = None,
+    ) -> FileStatus:
+        request = CreateRequest(
+            path,
+            permission,
+            client_name,
+            client_machine,
+            overwrite,
+            create_parent,
+            replication,
+            block_size,
+            storage_policy,
+        )
+        return making.create(self._state, tx, ctx, request)
+
+    def prepare_block(
+        self,
+        view: ReadView,
+        ctx: Context,
+        path: str,
+        inode_id: InodeId,
+        client_name: str,
+        previous: Block | None = None,
+    ) -> BlockTarget:
+        return writing.prepare_block(view, ctx, path, inode_id, client_name, previous)
+
+    def add_block(
+        self,
+        tx: Transaction,
+        ctx: Context,
+        inode_id: InodeId,
+        client_name: str,
+        pipeline: tuple[StorageId, ...],
+        *,
+        home_idc: str = "",
+        peer_idc: str = "",
+        previous: Block | None = None,
+    ) -> Block:
+        return writing.add_block(self._state, tx, ctx, inode_id, client_name, pipeline, home_idc, peer_idc, previous)
+
+    def abandon_block(
+        self, tx: Transaction, ctx: Context, block: Block, inode_id: InodeId, path: str, client_name: str
+    ) -> BlockRecord | None:
+        return writing.abandon_block(self._state, tx, ctx, block, inode_id, path, client_name)
+
+    def complete(
+        self,
+        tx: Transaction,
+        ctx: Context,
+        path: str,
+        inode_id: InodeId,
+        client_name: str,
+        last: Block | None,
+        replicas_ready: Ready,
+    ) -> bool:
+        return writing.complete(self._state, tx, ctx, path, inode_id, client_name, last, replicas_ready)
+
+    def fsync(self, tx: Transaction, ctx: Context, path: str, inode_id: InodeId, client_name: str, length: int) -> None:
+        writing.fsync(self._state, tx, ctx, path, inode_id, client_name, length)
+
+    def update_block_for_pipeline(
+        self, tx: Transaction, ctx: Context, block: Block, client_name: str
+    ) -> GenerationStamp:
+        return writing.update_block_for_pipeline(self._state, tx, block, client_name)
+
+    def update_pipeline(
+        self, tx: Transaction, ctx: Context, client_name: str, old: Block, new: Block, storages: tuple[StorageId, ...]
+    ) -> None:
+        writing.update_pipeline(self._state, tx, client_name, old, new, storages)
+
+    def renew_lease(self, client_name: str, now_ms: int) -> None:
+        """In memory only; a client that has nothing open has nothing to renew."""
+        self._state.leases.renew(client_name, now_ms)
+
+    def expired_leases(self, view: ReadView, now_ms: int) -> list[tuple[str, InodeId]]:
+        """Files whose holders have been silent over the hard limit: to be released."""
+        return self._state.leases.expired(view, now_ms, self.limits.hard_lease_ms)
+
+    def recover_lease(
+        self,
+        tx: Transaction,
+        ctx: Context,
+        path: str,
+        client_name: str,
+        replicas_ready: Ready,
+        recovered_length: RecoveredLength,
+    ) -> bool:
+        return recovering.recover_lease(self._state, tx, ctx, path, client_name, replicas_ready, recovered_length)
+
+    def release(
+        self,
+        tx: Transaction,
+        ctx: Context,
+        inode_id: InodeId,
+        replicas_ready: Ready,
+        recovered_length: RecoveredLength,
+    ) -> bool:
+        """Closes an open file whose holder is gone; False: its last block still waits for recovery."""
+        return recovering.release(self._state, tx, ctx, inode_id, replicas_ready, recovered_length)
+
+    def mkdirs(self, tx: Transaction, ctx: Context, path: str, permission: int, create_parent: bool = True) -> bool:
+        return making.mkdirs(self._state, tx, ctx, path, permission, create_parent)
+
+    def rename(self, tx: Transaction, ctx: Context, source: str, target: str) -> bool:
+        return renaming.rename(self._state, tx, ctx, source, target)
+
+    def rename2(
+        self,
+        tx: Transaction,
+        ctx: Context,
+        source: str,
+        target: str,
+        overwrite: bool = False,
+        to_trash: bool = False,
+    ) -> None:
+        """`to_trash` only says why: a move to the trash is a rename."""
+        renaming.rename2(self._state, tx, ctx, source, target, overwrite)
+
+    def delete(
+        self, tx: Transaction, ctx: Context, path: str, recursive: bool, *, subtree_checked: bool = False
+    ) -> bool:
+        return deleting.delete(self._state, tx, ctx, path, recursive, subtree_checked=subtree_checked)
+
+    def check_delete(self, view: ReadView, ctx: Context, path: str) -> None:
+        """The recursive permission check of a delete, to be run over a snapshot before the delete itself."""
+        deleting.check_delete(view, ctx, path)
+
+    def reap(self, tx: Transaction, ctx: Context, limit: int) -> list[Block]:
+        """Does a part of what deletes left; returns the blocks that are gone, to be invalidated."""
+        return deleting.reap(tx, limit)
+
+    def reapable(self, view: ReadView) -> bool:
+        """Whether `reap` has something to do."""
+        return deleting.reapable(view)
+
+    def set_permission(self, tx: Transaction, ctx: Context, path: str, permission: int) -> None:
+        attributes.set_permission(tx, ctx, path, permission)
+
+    def set_owner(self, tx: Transaction, ctx: Context, path: str, owner: str | None, group: str | None) -> None:
+        attributes.set_owner(tx, ctx, path, owner, group)
+
+    def set_times(self, tx: Transaction, ctx: Context, path: str, modified_at_ms: int, accessed_at_ms: int) -> None:
+        attributes.set_times(self._state, tx, ctx, path, modified_at_ms, accessed_at_ms)
+
+    def record_access(self, tx: Transaction, ctx: Context, inode_id: InodeId) -> None:
+        attributes.record_access(tx, ctx, inode_id)
+
+    def set_replication(self, tx: Transaction, ctx: Context, path: str, replication: int) -> bool:
+        return attributes.set_replication(self._state, tx, ctx, path, replication)
+
+    def set_storage_policy(self, tx: Transaction, ctx: Context, path: str, name: str) -> None:
+        attributes.set_storage_policy(self._state, tx, ctx, path, name)
+
+    def unset_storage_policy(self, tx: Transaction, ctx: Context, path: str) -> None:
+        attributes.unset_storage_policy(tx, ctx, path)

@@ -1,0 +1,1 @@
+"""The operations, one family a file. Each validates first and writes last."""

@@ -1,0 +1,239 @@
+"""What is asked of the tree without changing it."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from seamlessfs.model.errors import CorruptStore, FileNotFound, IllegalArgument, InvalidPath
+from seamlessfs.model.ids import BlockId, InodeId, PolicyId
+from seamlessfs.model.path import INODES, RESERVED, components
+from seamlessfs.model.status import ContentSummary, FileStatus, FileType, Listing
+from seamlessfs.namespace import access, registry, totals, tree
+from seamlessfs.namespace.answers import SNAPSHOT_ENABLED, FileBlock, FileBlocks, status_of
+from seamlessfs.namespace.context import Context
+from seamlessfs.namespace.tree import Resolved
+from seamlessfs.security.permissions import Access
+from seamlessfs.store import keys
+from seamlessfs.store.api import ReadView
+from seamlessfs.store.records import BlockRecord, BlockState, Directory, File, decode_block, decode_inode
+
+_RESERVED_MODE = 0o770
+
+
+def get_file_info(view: ReadView, ctx: Context, path: str) -> FileStatus | None:
+    """Status of what the path names, or None.
+
+    Raises:
+        AccessDenied: a directory on the way may not be passed, or is a file.
+    """
+    try:
+        if components(path) in ([RESERVED], [RESERVED, INODES], [RESERVED, tree.RAW]):
+            return _reserved_status(b"")
+        at = tree.resolve(view, path)
+    except InvalidPath:
+        if not path.startswith("/"):
+            raise
+        return None
+    access.traverse(ctx, at)
+    if at.last is None:
+        return None
+    status = status_of(at.last, b"", registry.inherited(at))
+    return _root_status(status) if at.is_root else status
+
+
+def get_listing(view: ReadView, ctx: Context, path: str, start_after: bytes, limit: int | None) -> Listing | None:
+    """A page of a directory, in byte order of names; a file lists as one entry without a name.
+
+    `remaining` is exact on the first page and up to one page ahead; beyond that it is only known to be more.
+    """
+    page = min(limit or ctx.limits.listing_page, ctx.limits.listing_page)
+    if components(path) == [RESERVED]:
+        entries = tuple(_reserved_status(name) for name in (INODES, tree.RAW) if name > start_after)
+        return Listing(entries, 0)
+    at = tree.resolve(view, path)
+    access.traverse(ctx, at)
+    record = at.last
+    if record is None:
+        return None
+    inherited = registry.inherited(at)
+    if not isinstance(record, Directory):
+        return Listing((status_of(record, b"", inherited),), 0)
+    access.path(ctx, at, Access.READ_EXECUTE)
+    span = keys.entries_after(record.id, _name_of_start(view, start_after)) if start_after else keys.entries(record.id)
+    found = view.scan(*span)
+    entries = tuple(
+        status_of(decode_inode(value), keys.entry_name(key), inherited) for key, value in islice(found, page)
+    )
+    if not start_after:
+        return Listing(entries, max(0, record.children - len(entries)))
+    return Listing(entries, sum(1 for _ in islice(found, page + 1)))
+
+
+def get_blocks(view: ReadView, ctx: Context, path: str, offset: int, length: int) -> FileBlocks:
+    """Blocks of a file that overlap [offset, offset + length); length 0 asks for the one that holds offset.
+
+    Raises:
+        FileNotFound: no such file, or it is a directory. IllegalArgument: a negative range. AccessDenied.
+    """
+    if offset < 0:
+        raise IllegalArgument(f"Negative offset is not supported. File: {path}")
+    if length < 0:
+        raise IllegalArgument(f"Negative length is not supported. File: {path}")
+    at = tree.resolve(view, path)
+    access.traverse(ctx, at)
+    access.path(ctx, at, Access.READ)
+    file = regular_file(at)
+    due = bool(
+        ctx.limits.access_time_precision_ms
+        and ctx.now_ms > file.accessed_at_ms + ctx.limits.access_time_precision_ms
+        and not file.holder
+    )
+    return blocks_of(view, file, offset, length, access_time_due=due)
+
+
+def blocks_of(
+    view: ReadView, file: File, offset: int = 0, length: int = 1 << 63, *, access_time_due: bool = False
+) -> FileBlocks:
+    """As `get_blocks`, for a file that was found already.
+
+    An open last block is part of the answer when the range reaches it and something lies before it, as in HDFS.
+    """
+    every: list[FileBlock] = []
+    position = 0
+    for record in _records(view, file):
+        every.append(FileBlock(record.block, position, record.state, record.pipeline, record.home_idc, record.peer_idc))
+        position += record.length
+    last = every[-1] if every else None
+    chosen = [b for b in every if b.offset + b.block.length > offset]
+    chosen = chosen[:1] + [b for b in chosen[1:] if b.offset < offset + length]
+    open_last = last is not None and last.state in (BlockState.UNDER_CONSTRUCTION, BlockState.UNDER_RECOVERY)
+    file_length = last.offset if last is not None and open_last else position
+    return FileBlocks(
+        inode_id=file.id,
+        file_length=file_length,
+        blocks=tuple(chosen),
+        under_construction=bool(file.holder),
+        last=last,
+        policy_id=file.policy_id,
+        replication=file.replication,
+        access_time_due=access_time_due,
+    )
+
+
+def get_content_summary(view: ReadView, ctx: Context, path: str) -> ContentSummary:
+    """Totals of a subtree, the directory itself counted. Exact on a sealed view; nothing is walked for a superuser."""
+    at = tree.resolve(view, path)
+    access.traverse(ctx, at)
+    record = at.last
+    if record is None:
+        raise FileNotFound(f"File does not exist: {path}")
+    access.subtree(view, ctx, at, Access.READ_EXECUTE)
+    files, directories, size, space = totals.totals_of(view, record)
+    return ContentSummary(size, files, directories, space)
+
+
+def get_storage_policy(view: ReadView, ctx: Context, path: str) -> int:
+    """Id of the placement policy that the path has or inherits."""
+    at = tree.resolve(view, path)
+    access.traverse(ctx, at)
+    access.path(ctx, at, Access.READ)
+    if at.last is None:
+        raise FileNotFound(f"File/Directory does not exist: {at.path}")
+    return at.last.policy_id or registry.inherited(at)
+
+
+def is_file_closed(view: ReadView, ctx: Context, path: str) -> bool:
+    at = tree.resolve(view, path)
+    access.traverse(ctx, at)
+    return not regular_file(at).holder
+
+
+def get_preferred_block_size(view: ReadView, ctx: Context, path: str) -> int:
+    at = tree.resolve(view, path)
+    access.traverse(ctx, at)
+    return regular_file(at).block_size
+
+
+def check_access(view: ReadView, ctx: Context, path: str, mode: int) -> None:
+    """Succeeds if the caller has this access (three bits).
+
+    Raises:
+        FileNotFound: the path names nothing. AccessDenied.
+    """
+    at = tree.resolve(view, path)
+    access.traverse(ctx, at)
+    if at.last is None:
+        raise FileNotFound("Path not found")
+    access.path(ctx, at, Access(mode & 7))
+
+
+def regular_file(at: Resolved) -> File:
+    """What the path names, as a file."""
+    if at.last is None:
+        raise FileNotFound(f"File does not exist: {at.path}")
+    if not isinstance(at.last, File):
+        raise FileNotFound(f"Path is not a file: {at.path}")
+    return at.last
+
+
+def block(view: ReadView, block_id: BlockId) -> BlockRecord | None:
+    value = view.get(keys.block(block_id)) if 0 <= block_id < 1 << 63 else None
+    return None if value is None else decode_block(block_id, value)
+
+
+def file_by_id(view: ReadView, inode_id: InodeId) -> File | None:
+    """The file, if its chain reaches the root."""
+    record = tree.inode_by_id(view, inode_id)
+    return record if isinstance(record, File) else None
+
+
+def _records(view: ReadView, file: File) -> list[BlockRecord]:
+    records = []
+    for block_id in file.blocks:
+        record = block(view, block_id)
+        if record is None:
+            raise CorruptStore(f"Block {block_id} of inode {file.id} has no record")
+        records.append(record)
+    return records
+
+
+def _name_of_start(view: ReadView, start_after: bytes) -> bytes:
+    """A page may be continued after `/.reserved/.inodes/<id>`: the name that this inode has now."""
+    prefix = b"/" + RESERVED + b"/" + INODES + b"/"
+    if not start_after.startswith(prefix):
+        return start_after
+    names = tree.resolve(view, start_after.decode(errors="replace")).names
+    return names[-1] if names else b""
+
+
+def _root_status(status: FileStatus) -> FileStatus:
+    """The root shows as snapshottable from birth, as in HDFS."""
+    return FileStatus(
+        type=status.type,
+        name=status.name,
+        length=0,
+        permission=status.permission,
+        owner=status.owner,
+        group=status.group,
+        modified_at_ms=status.modified_at_ms,
+        accessed_at_ms=status.accessed_at_ms,
+        inode_id=status.inode_id,
+        children=status.children,
+        policy_id=status.policy_id,
+        flags=SNAPSHOT_ENABLED,
+    )
+
+
+def _reserved_status(name: bytes) -> FileStatus:
+    return FileStatus(
+        type=FileType.DIRECTORY,
+        name=name,
+        length=0,
+        permission=_RESERVED_MODE,
+        owner="",
+        group="",
+        modified_at_ms=0,
+        accessed_at_ms=0,
+        inode_id=InodeId(-1),
+        policy_id=PolicyId(0),
+    )

@@ -1,0 +1,127 @@
+"""Subtree totals: gathered in the transaction while a batch is open, settled into the directories once a batch.
+
+What an operation adds to a directory goes into that directory's delta row, so that an operation that fails takes its
+share back with everything else it wrote. `Totaller` remembers which rows there may be; a row that is not there is
+skipped, so what it remembers may be too much and never too little. Settling carries each delta up to the root and
+deletes the row: no sealed batch holds one.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from seamlessfs.model.errors import CorruptStore
+from seamlessfs.model.ids import InodeId
+from seamlessfs.namespace import tree
+from seamlessfs.store import keys
+from seamlessfs.store.api import ReadView, Transaction
+from seamlessfs.store.records import BlockRecord, Directory, File, Inode, Totals, decode_block, encode_inode
+
+_DELTA = struct.Struct(">qqqqqQ")
+
+
+class Delta(NamedTuple):
+    """What a batch adds to one directory: to its subtree, to the number of its entries, and its new time."""
+
+    totals: Totals = Totals()
+    children: int = 0
+    modified_at_ms: int = 0
+
+
+class Totaller:
+    """Gathers deltas and settles them."""
+
+    def __init__(self) -> None:
+        self._touched: set[InodeId] = set()
+
+    def gather(
+        self, tx: Transaction, directory: InodeId, totals: Totals, *, children: int = 0, modified_at_ms: int = 0
+    ) -> None:
+        """Notes that something changed directly in a directory. A time of 0 leaves the directory's own."""
+        self._touched.add(directory)
+        key = keys.delta(directory)
+        value = tx.get(key)
+        if value is not None:
+            files, directories, size, space, more_children, earlier_ms = _DELTA.unpack(value)
+            totals = totals.plus(Totals(files, directories, size, space))
+            children += more_children
+            modified_at_ms = modified_at_ms or earlier_ms
+        tx.put(key, _DELTA.pack(*totals, children, modified_at_ms))
+
+    def settle(self, tx: Transaction) -> None:
+        """Brings every directory's record up to date with what was gathered. May be called within an operation."""
+        sums: dict[InodeId, Delta] = {}
+        for directory in sorted(self._touched):
+            key = keys.delta(directory)
+            value = tx.get(key)
+            if value is None:
+                continue
+            tx.delete(key)
+            files, directories, size, space, children, modified_at_ms = _DELTA.unpack(value)
+            _carry_up(tx, sums, directory, Delta(Totals(files, directories, size, space), children, modified_at_ms))
+        for directory, delta in sums.items():
+            _apply(tx, directory, delta)
+
+    def seal(self, tx: Transaction) -> None:
+        """Settles for the last time in this batch."""
+        self.settle(tx)
+        self._touched.clear()
+
+
+def _carry_up(tx: Transaction, sums: dict[InodeId, Delta], directory: InodeId, delta: Delta) -> None:
+    while directory != keys.NO_PARENT:
+        before = sums.get(directory)
+        sums[directory] = delta if before is None else _joined(before, delta)
+        delta = Delta(delta.totals)
+        pointer = tx.get(keys.inode(directory))
+        if pointer is None:
+            raise CorruptStore(f"Directory {directory} changed and is not in the tree")
+        directory, _ = keys.read_pointer(pointer)
+
+
+def _joined(one: Delta, other: Delta) -> Delta:
+    return Delta(
+        one.totals.plus(other.totals),
+        one.children + other.children,
+        max(one.modified_at_ms, other.modified_at_ms),
+    )
+
+
+def _apply(tx: Transaction, directory: InodeId, delta: Delta) -> None:
+    found = tree.unchecked_entry(tx, directory)
+    key, record = found or (b"", None)
+    if not isinstance(record, Directory):
+        raise CorruptStore(f"Directory {directory} changed and is not in the tree")
+    settled = record._replace(
+        totals=record.totals.plus(delta.totals),
+        children=record.children + delta.children,
+        modified_at_ms=delta.modified_at_ms or record.modified_at_ms,
+    )
+    tx.put(key, encode_inode(settled, tx.txid))
+
+
+def last_block(view: ReadView, file: File) -> BlockRecord | None:
+    """The file's last block, or None for a file without blocks."""
+    if not file.blocks:
+        return None
+    value = view.get(keys.block(file.blocks[-1]))
+    if value is None:
+        raise CorruptStore(f"Block {file.blocks[-1]} of inode {file.id} has no record")
+    return decode_block(file.blocks[-1], value)
+
+
+def space_of(file: File, open_block: BlockRecord | None) -> int:
+    """Bytes that all replicas of a file take: an open block is charged as if it were full."""
+    size = file.length
+    if open_block is not None:
+        size += file.block_size - open_block.length
+    return size * file.replication
+
+
+def totals_of(view: ReadView, record: Inode) -> Totals:
+    """What an inode adds to the directory that holds it, itself included. Directories must be settled."""
+    if isinstance(record, Directory):
+        return record.totals.plus(Totals(directories=1))
+    last = last_block(view, record) if record.holder else None
+    return Totals(files=1, bytes=record.length, space=space_of(record, last if last and last.is_open else None))

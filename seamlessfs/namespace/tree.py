@@ -1,0 +1,194 @@
+"""From paths and ids to inodes, and the few writes that keep entries and pointers together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from seamlessfs.model import path as paths
+from seamlessfs.model.errors import CorruptStore, FileNotFound
+from seamlessfs.model.ids import ROOT_INODE_ID, InodeId
+from seamlessfs.store import keys
+from seamlessfs.store.api import ReadView, Transaction
+from seamlessfs.store.records import Directory, File, Inode, decode_inode, encode_inode, encode_removed
+
+RAW = b"raw"
+
+
+class Resolved(NamedTuple):
+    """A path and what exists of it: `nodes[i]` is the inode of `names[:i]`, so `nodes[0]` is the root.
+
+    A file in the middle of the path ends `nodes`: nothing can be below it.
+    """
+
+    names: list[bytes]
+    nodes: list[Inode]
+
+    @property
+    def path(self) -> str:
+        return paths.join(self.names)
+
+    @property
+    def parent_path(self) -> str:
+        return paths.join(self.names[:-1])
+
+    @property
+    def last(self) -> Inode | None:
+        """What the whole path names, or None."""
+        return self.nodes[-1] if len(self.nodes) == len(self.names) + 1 else None
+
+    @property
+    def parent(self) -> Inode | None:
+        """What the path without its last name names, or None."""
+        return self.nodes[len(self.names) - 1] if self.names and len(self.nodes) >= len(self.names) else None
+
+    @property
+    def is_root(self) -> bool:
+        return not self.names
+
+
+def root(view: ReadView) -> Directory:
+    value = view.get(keys.ROOT)
+    if value is None:
+        raise CorruptStore("The store holds no root directory: it was never formatted")
+    record = decode_inode(value)
+    if not isinstance(record, Directory):
+        raise CorruptStore("The root of the store is not a directory")
+    return record
+
+
+def child(view: ReadView, directory: InodeId, name: bytes) -> Inode | None:
+    if len(name) > paths.COMPONENT_BYTES_MAX:
+        return None
+    value = view.get(keys.entry(directory, name))
+    return None if value is None else decode_inode(value)
+
+
+def children(view: ReadView, directory: InodeId) -> Iterator[tuple[bytes, Inode]]:
+    """Entries of a directory in byte order of their names."""
+    for key, value in view.scan(*keys.entries(directory)):
+        yield keys.entry_name(key), decode_inode(value)
+
+
+def has_children(view: ReadView, directory: InodeId) -> bool:
+    return next(iter(view.scan(*keys.entries(directory))), None) is not None
+
+
+def resolve(view: ReadView, path: str) -> Resolved:
+    """Walks a path down from the root, as far as it exists.
+
+    Raises:
+        InvalidPath: it is no absolute path. FileNotFound: it starts with `/.reserved/.inodes/` and an id of nothing.
+    """
+    names = paths.components(path)
+    if names and names[0] == paths.RESERVED:
+        names = _without_reserved(view, names, path)
+    return walk(view, names)
+
+
+def walk(view: ReadView, names: list[bytes]) -> Resolved:
+    node: Inode = root(view)
+    nodes = [node]
+    for name in names:
+        if not node.is_directory:
+            break
+        found = child(view, node.id, name)
+        if found is None:
+            break
+        nodes.append(found)
+        node = found
+    return Resolved(names, nodes)
+
+
+def resolve_file(view: ReadView, path: str, inode_id: InodeId) -> Resolved:
+    """By id where one is given (the path may have changed since), else by path.
+
+    An id of nothing resolves to the path's names with nothing below the root that exists.
+    """
+    if not inode_id:
+        return resolve(view, path)
+    names = names_of(view, inode_id)
+    if names is None:
+        names = paths.components(path) or [b"%d" % inode_id]
+        return Resolved(names, walk(view, names).nodes[: len(names)])
+    return walk(view, names)
+
+
+def names_of(view: ReadView, inode_id: InodeId) -> list[bytes] | None:
+    """Names from the root to an inode, or None: the inode does not exist, or a directory above it was deleted."""
+    names: list[bytes] = []
+    while inode_id != ROOT_INODE_ID:
+        pointer = view.get(keys.inode(inode_id))
+        if pointer is None or len(names) > paths.DEPTH_MAX * 2:
+            return None
+        value = view.get(keys.entry_of_pointer(pointer))
+        if value is None or decode_inode(value).id != inode_id:
+            return None
+        parent, name = keys.read_pointer(pointer)
+        names.append(name)
+        inode_id = parent
+    names.reverse()
+    return names
+
+
+def inode_by_id(view: ReadView, inode_id: InodeId) -> Inode | None:
+    """The inode, if its chain reaches the root."""
+    pointer = view.get(keys.inode(inode_id))
+    if pointer is None or names_of(view, inode_id) is None:
+        return None
+    value = view.get(keys.entry_of_pointer(pointer))
+    return None if value is None else decode_inode(value)
+
+
+def unchecked_entry(view: ReadView, inode_id: InodeId) -> tuple[bytes, Inode] | None:
+    """Key and record of an inode that is known to be reachable."""
+    pointer = view.get(keys.inode(inode_id))
+    if pointer is None:
+        return None
+    key = keys.entry_of_pointer(pointer)
+    value = view.get(key)
+    return None if value is None else (key, decode_inode(value))
+
+
+def add(tx: Transaction, parent: InodeId, name: bytes, record: Inode) -> None:
+    """Writes a new entry and the pointer to it."""
+    tx.put(keys.entry(parent, name), encode_inode(record, tx.txid))
+    tx.put(keys.inode(record.id), keys.pointer(parent, name))
+
+
+def replace(tx: Transaction, record: Inode) -> None:
+    """Writes an inode that exists where it is."""
+    pointer = tx.get(keys.inode(record.id))
+    if pointer is None:
+        raise CorruptStore(f"Inode {record.id} has no pointer to its entry")
+    tx.put(keys.entry_of_pointer(pointer), encode_inode(record, tx.txid))
+
+
+def move(tx: Transaction, parent: InodeId, name: bytes, to_parent: InodeId, to_name: bytes, record: Inode) -> None:
+    tx.delete(keys.entry(parent, name))
+    add(tx, to_parent, to_name, record)
+
+
+def unlink(tx: Transaction, parent: InodeId, name: bytes, record: Inode) -> None:
+    """Takes an entry out of the tree and leaves what it was to the reaper."""
+    tx.delete(keys.entry(parent, name))
+    tx.delete(keys.inode(record.id))
+    tx.put(keys.removed(record.id), encode_removed(record, tx.txid))
+    if isinstance(record, File) and record.holder:
+        tx.delete(keys.lease(record.holder, record.id))
+
+
+def _without_reserved(view: ReadView, names: list[bytes], path: str) -> list[bytes]:
+    """Names of what `/.reserved/.inodes/<id>/...` and `/.reserved/raw/...` stand for."""
+    if len(names) >= 2 and names[1] == RAW:
+        return names[2:]
+    if len(names) < 3 or names[1] != paths.INODES:
+        return names
+    try:
+        inode_id = InodeId(int(names[2]))
+    except ValueError:
+        raise FileNotFound(f"Invalid inode path: {path}") from None
+    above = names_of(view, inode_id) if 0 < inode_id < 1 << 63 else None
+    if above is None:
+        raise FileNotFound(f"File for given inode path does not exist: {path}")
+    return above + names[3:]

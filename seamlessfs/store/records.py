@@ -1,0 +1,385 @@
+"""What the store's values hold: compact, versioned, each with the txid of the batch that changed it last.
+
+Shape: every record starts with one byte `version << 4 | kind` and the txid as u64; then the fields of its struct,
+big-endian; then names, each behind its length. A record of a version or kind that is not known is `CorruptStore`.
+Block ids of a file follow one another as zigzag varints of the differences.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from typing import NamedTuple
+
+from seamlessfs.model.block import Block
+from seamlessfs.model.errors import CorruptStore
+from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId, PolicyId, PoolId, StorageId, Txid
+
+_VERSION = 1
+_DIRECTORY, _FILE, _BLOCK, _LEASE, _REMOVED, _COUNTERS, _IDENTITY, _RETRY = range(1, 9)
+_DIRECTORY_HEAD = struct.Struct(">BQQHQQHBQQQQI")
+_FILE_HEAD = struct.Struct(">BQQHQQHBHQQBI")
+_BLOCK_HEAD = struct.Struct(">BQQQQBQ")
+_COUNTERS_HEAD = struct.Struct(">BQQQQQ")
+_IDENTITY_HEAD = struct.Struct(">BQIQ")
+_MARK = struct.Struct(">BQ")
+_OPEN = 1
+
+NAME_BYTES_MAX = 255
+"""Owners, groups, machines, IDCs, storage ids: one byte of length each."""
+
+
+def _tag(kind: int) -> int:
+    return _VERSION << 4 | kind
+
+
+class Totals(NamedTuple):
+    """What is in a subtree. `directories` counts those below, not the directory itself. Units: bytes."""
+
+    files: int = 0
+    directories: int = 0
+    bytes: int = 0
+    space: int = 0
+
+    def plus(self, other: Totals) -> Totals:
+        return Totals(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+    def negated(self) -> Totals:
+        return Totals(-self.files, -self.directories, -self.bytes, -self.space)
+
+
+class Directory(NamedTuple):
+    """A directory. `policy_id` and `hdfs_policy_id` are 0 where none is set."""
+
+    id: InodeId
+    mode: int
+    owner: str
+    group: str
+    modified_at_ms: int
+    accessed_at_ms: int = 0
+    policy_id: PolicyId = PolicyId(0)
+    hdfs_policy_id: PolicyId = PolicyId(0)
+    totals: Totals = Totals()
+    children: int = 0
+    txid: Txid = Txid(0)
+
+    @property
+    def is_directory(self) -> bool:
+        return True
+
+
+class File(NamedTuple):
+    """A file. `length` counts all its blocks, an open last one with the length that its writer has synced.
+
+    `holder` is the client that has it open, "" when it is closed.
+    """
+
+    id: InodeId
+    mode: int
+    owner: str
+    group: str
+    modified_at_ms: int
+    accessed_at_ms: int
+    policy_id: PolicyId
+    hdfs_policy_id: PolicyId
+    replication: int
+    block_size: int
+    length: int = 0
+    blocks: tuple[BlockId, ...] = ()
+    holder: str = ""
+    machine: str = ""
+    txid: Txid = Txid(0)
+
+    @property
+    def is_directory(self) -> bool:
+        return False
+
+
+Inode = Directory | File
+
+
+class BlockState(enum.IntEnum):
+    """How far a block is: written to, declared finished by its writer, finished with enough replicas."""
+
+    UNDER_CONSTRUCTION = 0
+    COMMITTED = 1
+    COMPLETE = 2
+    UNDER_RECOVERY = 3
+
+
+class BlockRecord(NamedTuple):
+    """A block. `pipeline` names the storages that its writer was given, while it is open.
+
+    `committed_at_ms` is 0 until the block is committed; it never goes back from one block to the next.
+    """
+
+    id: BlockId
+    inode_id: InodeId
+    generation_stamp: GenerationStamp
+    length: int
+    state: BlockState
+    committed_at_ms: int = 0
+    home_idc: str = ""
+    peer_idc: str = ""
+    pipeline: tuple[StorageId, ...] = ()
+    txid: Txid = Txid(0)
+
+    @property
+    def block(self) -> Block:
+        return Block(self.id, self.generation_stamp, self.length)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether data may still be added."""
+        return self.state in (BlockState.UNDER_CONSTRUCTION, BlockState.UNDER_RECOVERY)
+
+
+class Counters(NamedTuple):
+    """The last id of each kind that was given out, and the latest commit time."""
+
+    inode: InodeId
+    block: BlockId
+    generation_stamp: GenerationStamp
+    committed_at_ms: int
+
+
+class ClusterIdentity(NamedTuple):
+    """Who a cluster is: made once, when it is formatted."""
+
+    cluster_id: str
+    pool_id: PoolId
+    namespace_id: int
+    created_at_ms: int
+
+
+def encode_inode(record: Inode, txid: Txid) -> bytes:
+    if isinstance(record, Directory):
+        return _encode_directory(record, txid)
+    return _encode_file(record, txid)
+
+
+def decode_inode(value: bytes) -> Inode:
+    """Reads a directory or a file.
+
+    Raises:
+        CorruptStore: it is neither.
+    """
+    tag = value[0]
+    if tag == _tag(_DIRECTORY):
+        return _decode_directory(value)
+    if tag == _tag(_FILE):
+        return _decode_file(value)
+    raise CorruptStore(f"Record of kind {tag:#04x} is no inode: the store is damaged or of a newer version")
+
+
+def _encode_directory(record: Directory, txid: Txid) -> bytes:
+    head = _DIRECTORY_HEAD.pack(
+        _tag(_DIRECTORY),
+        txid,
+        record.id,
+        record.mode,
+        record.modified_at_ms,
+        record.accessed_at_ms,
+        record.policy_id,
+        record.hdfs_policy_id,
+        *record.totals,
+        record.children,
+    )
+    return head + _names(record.owner, record.group)
+
+
+def _decode_directory(value: bytes) -> Directory:
+    (_, txid, inode_id, mode, modified, accessed, policy, hdfs_policy, files, directories, size, space, children) = (
+        _DIRECTORY_HEAD.unpack_from(value)
+    )
+    (owner, group), _ = _read_names(value, _DIRECTORY_HEAD.size, 2)
+    totals = Totals(files, directories, size, space)
+    return Directory(
+        inode_id, mode, owner, group, modified, accessed, policy, hdfs_policy, totals, children, Txid(txid)
+    )
+
+
+def _encode_file(record: File, txid: Txid) -> bytes:
+    head = _FILE_HEAD.pack(
+        _tag(_FILE),
+        txid,
+        record.id,
+        record.mode,
+        record.modified_at_ms,
+        record.accessed_at_ms,
+        record.policy_id,
+        record.hdfs_policy_id,
+        record.replication,
+        record.block_size,
+        record.length,
+        _OPEN if record.holder else 0,
+        len(record.blocks),
+    )
+    names = _names(record.owner, record.group)
+    if record.holder:
+        holder = record.holder.encode()
+        names += len(holder).to_bytes(2, "big") + holder + _names(record.machine)
+    return head + names + _encode_ids(record.blocks)
+
+
+def _decode_file(value: bytes) -> File:
+    (_, txid, inode_id, mode, modified, accessed, policy, hdfs_policy, replication, block_size, length, flags, n) = (
+        _FILE_HEAD.unpack_from(value)
+    )
+    (owner, group), at = _read_names(value, _FILE_HEAD.size, 2)
+    holder = machine = ""
+    if flags & _OPEN:
+        end = at + 2 + int.from_bytes(value[at : at + 2], "big")
+        holder = value[at + 2 : end].decode()
+        (machine,), at = _read_names(value, end, 1)
+    blocks = _decode_ids(value, at, n) if n else ()
+    return File(
+        inode_id,
+        mode,
+        owner,
+        group,
+        modified,
+        accessed,
+        policy,
+        hdfs_policy,
+        replication,
+        block_size,
+        length,
+        blocks,
+        holder,
+        machine,
+        Txid(txid),
+    )
+
+
+def encode_block(record: BlockRecord, txid: Txid) -> bytes:
+    """The block's id is in the key."""
+    head = _BLOCK_HEAD.pack(
+        _tag(_BLOCK),
+        txid,
+        record.inode_id,
+        record.generation_stamp,
+        record.length,
+        record.state,
+        record.committed_at_ms,
+    )
+    return head + _names(record.home_idc, record.peer_idc) + bytes((len(record.pipeline),)) + _names(*record.pipeline)
+
+
+def decode_block(block_id: BlockId, value: bytes) -> BlockRecord:
+    tag, txid, inode_id, stamp, length, state, committed_at_ms = _BLOCK_HEAD.unpack_from(value)
+    _expect(tag, _BLOCK)
+    (home, peer), at = _read_names(value, _BLOCK_HEAD.size, 2)
+    pipeline, _ = _read_names(value, at + 1, value[at])
+    return BlockRecord(
+        block_id,
+        inode_id,
+        stamp,
+        length,
+        BlockState(state),
+        committed_at_ms,
+        home,
+        peer,
+        tuple(StorageId(name) for name in pipeline),
+        Txid(txid),
+    )
+
+
+def encode_lease(txid: Txid) -> bytes:
+    return _MARK.pack(_tag(_LEASE), txid)
+
+
+def encode_removed(record: Inode, txid: Txid) -> bytes:
+    """What was unlinked: the inode's last record behind a mark of its own."""
+    return _MARK.pack(_tag(_REMOVED), txid) + encode_inode(record, txid)
+
+
+def decode_removed(value: bytes) -> Inode:
+    _expect(value[0], _REMOVED)
+    return decode_inode(value[_MARK.size :])
+
+
+def encode_counters(record: Counters, txid: Txid) -> bytes:
+    return _COUNTERS_HEAD.pack(_tag(_COUNTERS), txid, *record)
+
+
+def decode_counters(value: bytes) -> Counters:
+    tag, _, inode_id, block_id, stamp, committed_at_ms = _COUNTERS_HEAD.unpack(value)
+    _expect(tag, _COUNTERS)
+    return Counters(inode_id, block_id, stamp, committed_at_ms)
+
+
+def encode_identity(record: ClusterIdentity, txid: Txid) -> bytes:
+    head = _IDENTITY_HEAD.pack(_tag(_IDENTITY), txid, record.namespace_id, record.created_at_ms)
+    return head + _names(record.cluster_id, record.pool_id)
+
+
+def decode_identity(value: bytes) -> ClusterIdentity:
+    tag, _, namespace_id, created_at_ms = _IDENTITY_HEAD.unpack_from(value)
+    _expect(tag, _IDENTITY)
+    (cluster_id, pool_id), _ = _read_names(value, _IDENTITY_HEAD.size, 2)
+    return ClusterIdentity(cluster_id, PoolId(pool_id), namespace_id, created_at_ms)
+
+
+def encode_retry(response: bytes, txid: Txid) -> bytes:
+    return _MARK.pack(_tag(_RETRY), txid) + response
+
+
+def decode_retry(value: bytes) -> bytes:
+    _expect(value[0], _RETRY)
+    return value[_MARK.size :]
+
+
+def _expect(tag: int, kind: int) -> None:
+    if tag != _tag(kind):
+        raise CorruptStore(
+            f"Record of kind {tag:#04x} where {_tag(kind):#04x} belongs: the store is damaged or of a newer version"
+        )
+
+
+def _names(*names: str) -> bytes:
+    parts = bytearray()
+    for name in names:
+        raw = name.encode()
+        parts.append(len(raw))
+        parts += raw
+    return bytes(parts)
+
+
+def _read_names(value: bytes, at: int, count: int) -> tuple[list[str], int]:
+    names = []
+    for _ in range(count):
+        end = at + 1 + value[at]
+        names.append(value[at + 1 : end].decode())
+        at = end
+    return names, at
+
+
+def _encode_ids(ids: tuple[BlockId, ...]) -> bytes:
+    out = bytearray()
+    previous = 0
+    for block_id in ids:
+        difference = block_id - previous
+        previous = block_id
+        rest = difference * 2 if difference >= 0 else -difference * 2 - 1
+        while rest > 0x7F:
+            out.append(rest & 0x7F | 0x80)
+            rest >>= 7
+        out.append(rest)
+    return bytes(out)
+
+
+def _decode_ids(value: bytes, at: int, count: int) -> tuple[BlockId, ...]:
+    ids = []
+    previous = 0
+    for _ in range(count):
+        raw = shift = 0
+        while value[at] > 0x7F:
+            raw |= (value[at] & 0x7F) << shift
+            shift += 7
+            at += 1
+        raw |= value[at] << shift
+        at += 1
+        previous += raw // 2 if raw % 2 == 0 else -(raw + 1) // 2
+        ids.append(BlockId(previous))
+    return tuple(ids)
