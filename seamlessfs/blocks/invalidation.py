@@ -1,0 +1,84 @@
+"""Replicas that are to be deleted, and those that datanodes were told to delete."""
+
+from __future__ import annotations
+
+from seamlessfs.blocks.cluster import ClusterState, DatanodeDescriptor, StorageState
+from seamlessfs.blocks.commands import DoomedReplica, InvalidateCommand
+from seamlessfs.blocks.settings import BlockSettings
+from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp
+
+
+class Invalidations:
+    """Deletions by datanode: first waiting, then sent, then confirmed by a change or a report and forgotten.
+
+    Invariant: a replica in here is not in the block map, so nobody counts on it or reads it.
+    """
+
+    def __init__(self, cluster: ClusterState, settings: BlockSettings) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._waiting: dict[DatanodeUuid, dict[tuple[BlockId, int], tuple[GenerationStamp, str]]] = {}
+        self._sent: dict[int, dict[BlockId, int]] = {}
+        self.waiting_replicas = 0
+
+    def add(self, block_id: BlockId, generation_stamp: GenerationStamp, storage: StorageState, cause: str) -> None:
+        queue = self._waiting.setdefault(storage.node.id.uuid, {})
+        if (block_id, storage.index) not in queue:
+            self.waiting_replicas += 1
+        queue[block_id, storage.index] = generation_stamp, cause
+
+    def doomed(self, block_id: BlockId, storage: StorageState) -> bool:
+        """Whether this replica is waiting for deletion, or its deletion is not confirmed yet."""
+        if block_id in self._sent.get(storage.index, ()):
+            return True
+        return (block_id, storage.index) in self._waiting.get(storage.node.id.uuid, ())
+
+    def on_datanode(self, block_id: BlockId, node: DatanodeDescriptor) -> bool:
+        return any(self.doomed(block_id, storage) for storage in node.storages.values())
+
+    def repeat(self, block_id: BlockId, stamp: GenerationStamp, storage: StorageState, now_ms: int) -> None:
+        """The datanode still has it: told again, unless the command can still be on its way."""
+        sent_at_ms = self._sent.get(storage.index, {}).get(block_id)
+        if sent_at_ms is not None and now_ms - sent_at_ms >= self._settings.arrival_ms:
+            del self._sent[storage.index][block_id]
+            self.add(block_id, stamp, storage, "deletion repeated")
+
+    def confirm(self, block_id: BlockId, storage: StorageState) -> None:
+        """The datanode does not have it any more."""
+        self._sent.get(storage.index, {}).pop(block_id, None)
+        if self._waiting.get(storage.node.id.uuid, {}).pop((block_id, storage.index), None) is not None:
+            self.waiting_replicas -= 1
+
+    def confirm_unreported(self, storage: StorageState, first: int, last: int | None, reported: set[int]) -> None:
+        """A full report lists none of the deleted replicas with an id in [first, last] that `reported` lacks."""
+        sent = self._sent.get(storage.index)
+        if sent:
+            for block_id in [b for b in sent if b >= first and (last is None or b <= last) and b not in reported]:
+                del sent[block_id]
+
+    def drop_datanode(self, node: DatanodeDescriptor) -> None:
+        """A dead datanode is asked nothing; what it reports when it comes back is judged anew."""
+        self.waiting_replicas -= len(self._waiting.pop(node.id.uuid, {}))
+        for storage in node.storages.values():
+            self._sent.pop(storage.index, None)
+
+    def drain(self, now_ms: int) -> list[InvalidateCommand]:
+        """Commands for connected datanodes, at most `invalidate_max` replicas for each."""
+        commands = []
+        for uuid in [uuid for uuid, queue in self._waiting.items() if queue]:
+            if self._cluster.nodes[uuid].connected:
+                commands += self._drain_datanode(uuid, now_ms)
+        return commands
+
+    def _drain_datanode(self, uuid: DatanodeUuid, now_ms: int) -> list[InvalidateCommand]:
+        queue = self._waiting[uuid]
+        by_cause: dict[str, list[DoomedReplica]] = {}
+        for block_id, index in list(queue)[: self._settings.invalidate_max]:
+            stamp, cause = queue.pop((block_id, index))
+            self.waiting_replicas -= 1
+            self._sent.setdefault(index, {})[block_id] = now_ms
+            doomed = DoomedReplica(block_id, stamp, self._cluster.storage(index).id)
+            by_cause.setdefault(cause, []).append(doomed)
+        if not queue:
+            del self._waiting[uuid]
+        return [InvalidateCommand(uuid, tuple(replicas), cause) for cause, replicas in by_cause.items()]

@@ -1,0 +1,401 @@
+"""The block manager: every decision about replicas behind one object. Events in, commands out, no I/O."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+
+from seamlessfs.blocks.cluster import ClusterState, DatanodeDescriptor, NodeState, StorageState, takes_replicas
+from seamlessfs.blocks.commands import Command, RequestReportCommand
+from seamlessfs.blocks.debt import LinkDebt
+from seamlessfs.blocks.invalidation import Invalidations
+from seamlessfs.blocks.placement import Placement, TargetRequest, choose
+from seamlessfs.blocks.policy import ANYWHERE, NO_IDC, BlockFacts, FactsLookup, Random, wants
+from seamlessfs.blocks.redundancy import Verdict, verify
+from seamlessfs.blocks.repair import Repairer
+from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook
+from seamlessfs.blocks.reports import Counters, ReplicaChange, ReportJudge, ReportPart
+from seamlessfs.blocks.settings import BlockSettings
+from seamlessfs.blocks.topology import SAME_NODE, Topology
+from seamlessfs.model.block import Block, ReplicaLocation, ReplicaState
+from seamlessfs.model.cluster import DatanodeId, DatanodeInfo, Link, Location, StorageReport
+from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PolicyId, StorageId
+from seamlessfs.model.policy import PlacementPolicy, Shortage, WriteMode
+from seamlessfs.model.status import FsStats
+
+
+class BlockManager:
+    """Which replica is where, which are owed, where new ones go.
+
+    Args:
+        policies: the policy registry; raises KeyError for an id that it does not have.
+        rng: the only source of chance.
+        counters: newest block id and generation stamp that the namespace has handed out; reports of newer ones are
+            parked, not judged.
+
+    Thread use: one thread (the event loop). Every `now_ms` comes from the same clock.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        policies: Callable[[PolicyId], PlacementPolicy],
+        rng: Random,
+        settings: BlockSettings | None = None,
+        *,
+        counters: Callable[[], Counters],
+    ) -> None:
+        self.topology = topology
+        self.settings = settings or BlockSettings()
+        self._policies = policies
+        self._rng = rng
+        self.cluster = ClusterState(self.settings)
+        self.book = ReplicaBook(self.cluster)
+        self.invalidations = Invalidations(self.cluster, self.settings)
+        self.judge = ReportJudge(self.book, self.invalidations, self.settings, counters)
+        self.repairer = Repairer(self.cluster, self.book, self.invalidations, self.settings, rng)
+        self._started_at_ms: int | None = None
+        self._settled = False
+        self._scan: list[int] = []
+        self._scan_wanted = False
+        self._racks_up: set[Location] = set()
+
+    # Datanodes
+
+    def register(
+        self, datanode: DatanodeId, location: Location, storages: Iterable[StorageReport], now_ms: int
+    ) -> DatanodeDescriptor:
+        """A datanode has registered, for the first time or again; its volumes are unreported from now on.
+
+        Raises:
+            RegistrationRefused: the cluster has more volumes than can be numbered.
+        """
+        if self._started_at_ms is None:
+            self._started_at_ms = now_ms
+        for other in list(self.cluster.at_address(datanode.ip)):
+            if other.id.uuid != datanode.uuid and other.id.xfer_port == datanode.xfer_port:
+                self._bury(other)
+        node = self.cluster.register(datanode, location, storages, now_ms)
+        for storage in node.storages.values():
+            self.judge.start_storage(storage)
+        return node
+
+    def heartbeat(
+        self,
+        uuid: DatanodeUuid,
+        storages: Iterable[StorageReport],
+        xceivers: int,
+        now_ms: int,
+        transfers_running: int | None = None,
+    ) -> None:
+        """A datanode is alive.
+
+        Args:
+            transfers_running: copies that it is making now; a copy counts as lost only when its source makes none.
+
+        Raises:
+            UnregisteredNode: it must register first.
+        """
+        node = self.cluster.node(uuid)
+        node.heartbeat_at_ms, node.xceivers, node.connected = now_ms, xceivers, True
+        if transfers_running or node.transfers_running:
+            node.idle_since_ms = now_ms
+        node.transfers_running = transfers_running
+        if node.state is NodeState.STALE:
+            node.state = NodeState.LIVE
+        for report in storages:
+            before = node.storages.get(report.storage_id)
+            storage = self.cluster.update_storage(node, report)
+            if report.failed and before is not None and storage.reported:
+                self.book.drop_storage(storage)
+        node.touch()
+
+    def disconnected(self, uuid: DatanodeUuid, now_ms: int) -> None:
+        """The control stream broke: no new replicas for it, readers go elsewhere first; dead when silent for long."""
+        node = self.cluster.nodes.get(uuid)
+        if node is not None:
+            node.connected = False
+            if node.state is NodeState.LIVE:
+                node.state = NodeState.STALE
+
+    def _bury(self, node: DatanodeDescriptor) -> None:
+        node.state, node.connected = NodeState.DEAD, False
+        node.heartbeat_at_ms = -self.settings.dead_after_ms
+        self._drop_replicas(node)
+
+    def _drop_replicas(self, node: DatanodeDescriptor) -> None:
+        self.invalidations.drop_datanode(node)
+        for storage in node.storages.values():
+            self.book.drop_storage(storage)
+
+    # Reports
+
+    def apply_report(self, uuid: DatanodeUuid, part: ReportPart, facts: FactsLookup, now_ms: int) -> list[Command]:
+        """Applies a part of a full report.
+
+        Raises:
+            UnregisteredNode: the datanode must register first.
+        """
+        storage = self._storage(uuid, part.storage_id)
+        if not self.judge.apply_part(storage, part, facts, now_ms):
+            return [RequestReportCommand(uuid)]
+        return []
+
+    def apply_changes(
+        self, uuid: DatanodeUuid, changes: Iterable[ReplicaChange], facts: FactsLookup, now_ms: int
+    ) -> list[Command]:
+        """Applies an incremental report.
+
+        Raises:
+            UnregisteredNode: the datanode must register first.
+        """
+        for change in changes:
+            storage = self._storage(uuid, change.storage_id)
+            self.judge.apply_change(storage, change, facts, now_ms)
+            if self.book.map.has(change.block_id, storage.index):
+                self.repairer.transfers.received(change.block_id, storage, now_ms)
+        return []
+
+    def _storage(self, uuid: DatanodeUuid, storage_id: StorageId) -> StorageState:
+        node = self.cluster.node(uuid)
+        return node.storages.get(storage_id) or self.cluster.update_storage(node, StorageReport(storage_id))
+
+    def report_bad(self, block_id: BlockId, uuid: DatanodeUuid, storage_id: StorageId) -> None:
+        """A reader found a replica that does not fit its checksums; one that is not known is ignored."""
+        node = self.cluster.nodes.get(uuid)
+        for storage in node.storages.values() if node else ():
+            if storage_id in (storage.id, "") and self.book.map.has(block_id, storage.index):
+                self.book.mark_corrupt(block_id, storage, CorruptReason.CHECKSUM)
+
+    # Blocks
+
+    def block_opened(self, facts: BlockFacts, targets: Iterable[StorageId]) -> None:
+        """A block has got its pipeline, or a new one with a new generation stamp."""
+        known = (self.cluster.storage_by_id(storage_id) for storage_id in targets)
+        pipeline = tuple(storage.index for storage in known if storage is not None)
+        opened = self.book.open.setdefault(facts.block.id, OpenBlock(facts.block.generation_stamp))
+        opened.generation_stamp, opened.pipeline = facts.block.generation_stamp, pipeline
+
+    def block_committed(self, facts: BlockFacts) -> None:
+        """The block's length and generation stamp are final: reported replicas count from now on."""
+        block = facts.block
+        self.book.set_version(block.id, block.generation_stamp, block.length)
+        self.book.touch(block.id)
+        opened = self.book.open.pop(block.id, None)
+        if opened is not None:
+            for index, seen in opened.seen.items():
+                self.judge.judge_committed(self.cluster.storage(index), seen, facts)
+
+    def block_removed(self, block: Block) -> None:
+        """No file has the block any more: every replica goes, whatever its state."""
+        for storage in self.book.forget(block.id):
+            self.invalidations.add(block.id, block.generation_stamp, storage, "file deleted")
+        self.repairer.forget(block.id)
+
+    def choose_targets(
+        self,
+        policy_id: PolicyId,
+        *,
+        replication: int,
+        block_size: int,
+        writer: Location | None = None,
+        writer_ip: str = "",
+        excluded: Collection[DatanodeUuid] = (),
+        favored: Sequence[str] = (),
+        already: Sequence[StorageId] = (),
+        home_idc: str = "",
+        peer_idc: str = "",
+    ) -> Placement:
+        """Where the replicas of a new block go.
+
+        Args:
+            writer: its place; None: what the topology says about `writer_ip`, else the default home IDC.
+            already: storages that the block has and keeps; the answer holds only the others.
+            home_idc, peer_idc: of an existing block, or of the file's earlier blocks; "" lets the policy decide.
+        """
+        known = (self.cluster.storage_by_id(storage_id) for storage_id in already)
+        request = TargetRequest(
+            self._policies(policy_id),
+            replication,
+            block_size,
+            writer or self.topology.locate(writer_ip),
+            writer_ip,
+            excluded,
+            favored,
+            [storage for storage in known if storage is not None],
+            home_idc,
+            peer_idc,
+        )
+        return choose(request, self.cluster, self.settings, self._rng, self.topology.default_home)
+
+    def finalized_count(self, block_id: BlockId, generation_stamp: GenerationStamp) -> dict[str, int]:
+        """Finalised replicas of this generation stamp by IDC, also of a block that is still open."""
+        return dict(Counter(storage.location.idc for storage in self._finalized(block_id, generation_stamp, None)))
+
+    def _finalized(self, block_id: BlockId, stamp: GenerationStamp, length: int | None) -> list[StorageState]:
+        version = self.book.map.version(block_id)
+        if version is not None:
+            return self.book.replicas(block_id) if version[0] == stamp else []
+        opened = self.book.open.get(block_id)
+        return [
+            self.cluster.storage(index)
+            for index, seen in (opened.seen.items() if opened else ())
+            if seen.state is ReplicaState.FINALIZED
+            and seen.generation_stamp == stamp
+            and (length is None or seen.length == length)
+        ]
+
+    def ready(self, facts: BlockFacts, waited_ms: int = 0) -> bool:
+        """Whether enough replicas are finalised for the file to be completed, as its policy says.
+
+        Args:
+            facts: the block with the length and generation stamp that the writer gave.
+            waited_ms: how long the writer has been asking; after `sync_patience_ms` `degrade` lets it go.
+        """
+        finalized = self._finalized(facts.block.id, facts.block.generation_stamp, facts.block.length)
+        have = Counter(storage.location.idc for storage in finalized)
+        policy = facts.policy
+        patient = waited_ms < self.settings.sync_patience_ms
+        opened = self.book.open.get(facts.block.id)
+        pipeline = Counter(self.cluster.storage(index).location.idc for index in opened.pipeline) if opened else None
+        if not have:
+            return False
+        if policy.write_mode is not WriteMode.SYNC:
+            reachable = pipeline.total() if pipeline else policy.ack_local_min
+            return have.total() >= (min(policy.ack_local_min, reachable) if patient else 1)
+        if policy.on_remote_shortage is Shortage.DEGRADE and not patient:
+            return True
+        wanted = wants(policy, facts.replication, facts.home_idc, facts.peer_idc)
+        for idc, want in wanted.items():
+            if have[idc] < min(policy.sync_min_per_idc, want) and not self._excused(policy, facts, idc, pipeline):
+                return False
+        return True
+
+    def _excused(self, policy: PlacementPolicy, facts: BlockFacts, idc: str, pipeline: Counter[str] | None) -> bool:
+        """Whether an IDC without enough replicas is a shortage that was accepted when the pipeline was made."""
+        if idc != facts.home_idc and policy.on_remote_shortage is not Shortage.DEGRADE:
+            return False
+        if idc == NO_IDC or not any(takes_replicas(node) for node in self.cluster.in_idc(idc)):
+            return True
+        return pipeline is not None and pipeline[idc] < policy.sync_min_per_idc
+
+    def locations(
+        self, block_id: BlockId, reader: Location | None = None, reader_ip: str = ""
+    ) -> list[ReplicaLocation]:
+        """Replicas for a reader: own node, own rack, own IDC, then the others; random in a class, stale ones last.
+
+        An open block answers its expected pipeline; a block with corrupt replicas only, those.
+        """
+        opened = self.book.open.get(block_id)
+        if opened is not None and block_id not in self.book.map:
+            indexes = list(opened.pipeline or opened.seen)
+        else:
+            indexes = self.book.map.replicas_of(block_id) or list(self.book.corrupt.get(block_id, ()))
+        return self._sorted([self.cluster.storage(index) for index in indexes], reader, reader_ip)
+
+    def storage_locations(
+        self, storage_ids: Iterable[StorageId], reader: Location | None = None, reader_ip: str = ""
+    ) -> list[ReplicaLocation]:
+        """The same order for storages named by the namespace (the pipeline of an open block after a restart)."""
+        known = (self.cluster.storage_by_id(storage_id) for storage_id in storage_ids)
+        return self._sorted([storage for storage in known if storage is not None], reader, reader_ip)
+
+    def _sorted(self, storages: list[StorageState], reader: Location | None, ip: str) -> list[ReplicaLocation]:
+        place = reader or self.topology.locate(ip)
+
+        def key(storage: StorageState) -> tuple[int, bool, float]:
+            same = bool(ip) and storage.node.id.ip == ip
+            distance = Topology.distance(place, storage.location, same)
+            stale = storage.node.state is not NodeState.LIVE
+            return (distance if distance != SAME_NODE or not stale else 2), stale, self._rng.random()
+
+        return [storage.replica() for storage in sorted(storages, key=key)]
+
+    def is_corrupt(self, block_id: BlockId) -> bool:
+        """Whether only corrupt replicas are known."""
+        return block_id in self.book.corrupt and not self.book.map.replicas_of(block_id)
+
+    def verdict(self, facts: BlockFacts) -> Verdict:
+        """What a block has, wants and owes now."""
+        replicas = self.book.replicas(facts.block.id)
+        return verify(facts, replicas, self._live_racks)
+
+    def _live_racks(self, idc: str) -> int:
+        return sum(self.cluster.live_racks(name) for name in (self.cluster.idcs if idc == ANYWHERE else [idc]))
+
+    # Time
+
+    def tick(self, now_ms: int, facts: FactsLookup) -> list[Command]:
+        """Lets time pass: who is silent, what is owed, what has to go. Call it once a second or after events.
+
+        Cost: in proportion to datanodes, to blocks that changed and to commands; never to all blocks.
+        """
+        for node, _ in list(self.cluster.sweep(now_ms)):
+            if node.state is NodeState.DEAD:
+                self._drop_replicas(node)
+        self.judge.expire_recent(now_ms)
+        self.judge.judge_parked(facts, now_ms)
+        commands: list[Command] = []
+        if self._is_settled(now_ms):
+            self._watch_racks()
+            self._scan_some()
+            self.repairer.evaluate_dirty(facts, now_ms)
+            commands += self.repairer.dispatch(facts, now_ms)
+        commands += self.invalidations.drain(now_ms)
+        return commands
+
+    def _is_settled(self, now_ms: int) -> bool:
+        """Whether the first wave of reports is over; once settled, always settled."""
+        if not self._settled and self._started_at_ms is not None:
+            waited = now_ms - self._started_at_ms >= self.settings.settle_ms
+            live = (node for node in self.cluster.nodes.values() if node.state is not NodeState.DEAD)
+            self._settled = waited and all(node.reported for node in live)
+        return self._settled
+
+    def _watch_racks(self) -> None:
+        """A rack that comes up may let blocks spread out: all blocks are looked at again, a few each tick."""
+        up = {node.location for node in self.cluster.nodes.values() if takes_replicas(node)}
+        if up - self._racks_up:
+            self._scan_wanted = bool(self._racks_up)
+        self._racks_up = up
+
+    def _scan_some(self) -> None:
+        if not self._scan and self._scan_wanted:
+            self._scan, self._scan_wanted = self.book.map.page_numbers()[::-1], False
+        seen = 0
+        while self._scan and seen < self.settings.scan_max:
+            for block_id in self.book.map.blocks_in_page(self._scan.pop()):
+                self.book.touch(block_id)
+                seen += 1
+
+    def transfer_result(self, transfer_id: int, ok: bool, error: str, now_ms: int) -> None:
+        """A datanode has finished a copy, or failed; a result nobody waits for is ignored."""
+        self.repairer.finished(transfer_id, ok, now_ms)
+
+    # Figures
+
+    def owed(self) -> dict[Link, LinkDebt]:
+        """Blocks and bytes owed per link; a link from an IDC to itself is local repair."""
+        return self.repairer.debts.totals()
+
+    def stats(self) -> FsStats:
+        alive = [node.info() for node in self.cluster.nodes.values() if node.state is not NodeState.DEAD]
+        return FsStats(
+            capacity=sum(info.capacity for info in alive),
+            used=sum(info.used for info in alive),
+            remaining=sum(info.remaining for info in alive),
+            under_replicated=len(self.repairer.debts),
+            corrupt_blocks=sum(self.is_corrupt(block_id) for block_id in self.book.corrupt),
+            missing_blocks=len(self.repairer.missing),
+            blocks_in_future=self.judge.parked,
+            pending_deletion_blocks=self.invalidations.waiting_replicas,
+        )
+
+    def datanode_infos(self, states: Collection[NodeState] = tuple(NodeState)) -> list[DatanodeInfo]:
+        """Datanodes in one of these states, by uuid."""
+        return [
+            replace(node.info(), blocks=sum(self.book.map.count_of(s.index) for s in node.storages.values()))
+            for _, node in sorted(self.cluster.nodes.items())
+            if node.state in states
+        ]

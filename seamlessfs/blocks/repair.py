@@ -1,0 +1,304 @@
+"""Looks at blocks that changed, notes what they owe, trims what is too much, and starts the copies."""
+
+from __future__ import annotations
+
+import enum
+import heapq
+from collections import Counter
+from collections.abc import Collection
+
+from seamlessfs.blocks.cluster import (
+    ClusterState,
+    DatanodeDescriptor,
+    IdcState,
+    NodeState,
+    StorageState,
+    takes_replicas,
+)
+from seamlessfs.blocks.commands import TransferCommand
+from seamlessfs.blocks.debt import DebtBook, Owed
+from seamlessfs.blocks.invalidation import Invalidations
+from seamlessfs.blocks.placement import Picker, best_peer
+from seamlessfs.blocks.policy import ANYWHERE, NO_IDC, BlockFacts, FactsLookup, Random
+from seamlessfs.blocks.redundancy import Reason, Verdict, verify
+from seamlessfs.blocks.replica_book import ReplicaBook
+from seamlessfs.blocks.settings import BlockSettings
+from seamlessfs.blocks.transfers import Transfer, Transfers
+from seamlessfs.model.cluster import Link
+from seamlessfs.model.ids import BlockId, DatanodeUuid
+from seamlessfs.model.policy import WriteMode
+
+_DEFERRED_MAX = 64
+"""Blocks passed over on a link in one tick because their datanodes are busy, before the rest must wait as well."""
+
+
+class _Outcome(enum.Enum):
+    BUSY = "busy"
+    NO_TARGET = "no_target"
+    SETTLED = "settled"
+
+
+class Repairer:
+    """Keeps blocks as their policies want them. Cost: in proportion to blocks that changed and copies that start."""
+
+    def __init__(
+        self,
+        cluster: ClusterState,
+        book: ReplicaBook,
+        invalidations: Invalidations,
+        settings: BlockSettings,
+        rng: Random,
+    ) -> None:
+        self._cluster = cluster
+        self._book = book
+        self._invalidations = invalidations
+        self._settings = settings
+        self._rng = rng
+        self.debts = DebtBook()
+        self.transfers = Transfers(settings)
+        self.missing: set[BlockId] = set()
+        self._delayed: list[tuple[int, BlockId]] = []
+        self._racks: dict[str, int] = {}
+
+    def evaluate_dirty(self, facts: FactsLookup, now_ms: int) -> None:
+        """Evaluates up to `evaluate_max` blocks that changed."""
+        self._racks.clear()
+        while self._delayed and self._delayed[0][0] <= now_ms:
+            self._book.touch(heapq.heappop(self._delayed)[1])
+        for transfer in self.transfers.lost(now_ms):
+            self._give_up(transfer, now_ms)
+        dirty = self._book.dirty
+        for _ in range(min(len(dirty), self._settings.evaluate_max)):
+            block_id = next(iter(dirty))
+            del dirty[block_id]
+            self.evaluate(block_id, facts, now_ms)
+
+    def _give_up(self, transfer: Transfer, now_ms: int) -> None:
+        retry = self.transfers.failed(transfer, self._rng.random(), now_ms)
+        self._delay(transfer.block_id, retry.not_before_ms)
+        self._book.touch(transfer.block_id)
+
+    def finished(self, transfer_id: int, ok: bool, now_ms: int) -> None:
+        """Takes a transfer's result; one that is not known any more is ignored."""
+        transfer = self.transfers.get(transfer_id)
+        if transfer is None:
+            return
+        if ok:
+            self.transfers.stop(transfer, now_ms)
+        else:
+            self._give_up(transfer, now_ms)
+
+    def forget(self, block_id: BlockId) -> None:
+        """The block is gone: nothing is owed. Copies under way end at their datanodes and are then unknown there."""
+        self.debts.set(block_id, ())
+        self.missing.discard(block_id)
+        self.transfers.retries.pop(block_id, None)
+
+    def evaluate(self, block_id: BlockId, facts: FactsLookup, now_ms: int) -> Verdict | None:
+        """Derives what one block owes and has too much; None for a block that owes nothing yet or any more."""
+        known = facts(block_id)
+        if known is None or not known.committed:
+            self.forget(block_id)
+            return None
+        self._book.set_version(block_id, known.block.generation_stamp, known.block.length)
+        self._book.dirty.pop(block_id, None)
+        replicas = self._book.replicas(block_id)
+        verdict = self._verdict(known, replicas)
+        self._note_debt(known, replicas, verdict, now_ms)
+        if not self.transfers.of(block_id):
+            self._trim(known, verdict)
+        self._drop_corrupt(known, verdict)
+        return verdict
+
+    def _verdict(self, known: BlockFacts, replicas: list[StorageState]) -> Verdict:
+        under_way = [target for transfer in self.transfers.of(known.block.id) for target in transfer.targets]
+        peer = self._peer(known, [replica.location.idc for replica in replicas + under_way])
+        return verify(known, replicas, self._live_racks, peer)
+
+    def _live_racks(self, idc: str) -> int:
+        if idc not in self._racks:
+            idcs = self._cluster.idcs if idc == ANYWHERE else [idc]
+            self._racks[idc] = sum(self._cluster.live_racks(name) for name in idcs)
+        return self._racks[idc]
+
+    def _peer(self, known: BlockFacts, idcs: list[str]) -> str:
+        """The block's peer; where that was left open because there was none: the one that it has, or the best now."""
+        policy = known.policy
+        if known.peer_idc or policy.write_mode is WriteMode.LOCAL_ONLY or not policy.peer_replicas:
+            return known.peer_idc
+        for idc in idcs:
+            if idc != known.home_idc:
+                return idc
+        picker = Picker(self._cluster, self._settings, self._rng, known.block.length)
+        return best_peer(picker, known.home_idc, policy.peer_replicas)
+
+    def _note_debt(self, known: BlockFacts, replicas: list[StorageState], verdict: Verdict, now_ms: int) -> None:
+        block_id = known.block.id
+        if Reason.MISSING in verdict.reasons:
+            self.missing.add(block_id)
+            self.debts.set(block_id, ())
+            return
+        self.missing.discard(block_id)
+        retry = self.transfers.retries.get(block_id)
+        held = retry is not None and retry.not_before_ms > now_ms
+        owed = []
+        for idc, count in verdict.owed.items():
+            if idc == ANYWHERE and self._cluster.an_idc_is_silent:
+                count = min(count, 2 - len(replicas))
+            if count <= 0:
+                continue
+            under_way = self._under_way(block_id, idc)
+            priority = (0 if Reason.LAST_COPY in verdict.reasons else 1, known.committed_at_ms)
+            link = self._link(known, replicas, idc, idc in verdict.rack_moves)
+            waiting = count > under_way and not held and idc != NO_IDC
+            owed.append(Owed(link, idc, count, known.block.length, waiting, priority))
+        self.debts.set(block_id, tuple(owed))
+        if not owed and retry is not None:
+            del self.transfers.retries[block_id]
+
+    def _under_way(self, block_id: BlockId, idc: str) -> int:
+        return sum(len(transfer.targets) for transfer in self.transfers.of(block_id) if transfer.idc == idc)
+
+    def _link(self, known: BlockFacts, replicas: list[StorageState], idc: str, rack_move: bool) -> Link:
+        """Where the copy comes from and goes to. Repair rule: out of the target's IDC if it has any valid replica."""
+        holders = Counter(replica.location.idc for replica in replicas)
+        if idc == ANYWHERE:
+            idc = self._anywhere(replicas, holders, rack_move)
+        if idc in holders:
+            return Link(idc, idc)
+        source = known.home_idc if known.home_idc in holders else min(holders)
+        return Link(source, idc)
+
+    def _anywhere(self, replicas: list[StorageState], holders: Counter[str], rack_move: bool) -> str:
+        """An IDC for a block that may be anywhere: one that has it already, if that has room, else the roomiest."""
+        one_rack = len({replica.location for replica in replicas}) == 1
+        for idc, _ in sorted(holders.items(), key=lambda item: (-item[1], item[0])):
+            nodes = [node for node in self._cluster.in_idc(idc) if takes_replicas(node)]
+            used = {replica.node.id.uuid for replica in replicas}
+            racks = {replica.location for replica in replicas} if rack_move or one_rack else set()
+            if any(node.id.uuid not in used and node.location not in racks for node in nodes):
+                return idc
+        others = [idc for idc in self._cluster.idcs if self._cluster.live_racks(idc) and idc not in holders]
+        return others[0] if others else min(holders)
+
+    def _trim(self, known: BlockFacts, verdict: Verdict) -> None:
+        for replica in verdict.surplus:
+            self._book.remove(known.block.id, replica)
+            self._invalidations.add(known.block.id, known.block.generation_stamp, replica, "surplus")
+
+    def _drop_corrupt(self, known: BlockFacts, verdict: Verdict) -> None:
+        """Deletes corrupt replicas once enough confirmed valid ones are there to make the others from."""
+        marked = self._book.corrupt.get(known.block.id)
+        if not marked:
+            return
+        valid = self._book.replicas(known.block.id)
+        wanted = sum(part.want for part in verdict.per_idc.values())
+        if sum(replica.confirmed for replica in valid) < min(2, wanted):
+            return
+        for index in list(marked):
+            storage = self._cluster.storage(index)
+            self._invalidations.add(
+                known.block.id, known.block.generation_stamp, storage, f"corrupt: {marked[index].value}"
+            )
+            self._book.remove(known.block.id, storage)
+
+    def _delay(self, block_id: BlockId, until_ms: int) -> None:
+        heapq.heappush(self._delayed, (until_ms, block_id))
+
+    def dispatch(self, facts: FactsLookup, now_ms: int) -> list[TransferCommand]:
+        """Starts what is owed, most urgent first on each link, within the limits of links and datanodes."""
+        commands: list[TransferCommand] = []
+        for link in self.debts.waiting_links():
+            if self._cluster.idc_state(link.target) is IdcState.NORMAL:
+                commands += self._dispatch_link(link, facts, now_ms, self._settings.dispatch_max - len(commands))
+        return commands
+
+    def _dispatch_link(self, link: Link, facts: FactsLookup, now_ms: int, most: int) -> list[TransferCommand]:
+        commands: list[TransferCommand] = []
+        busy: list[tuple[BlockId, Owed]] = []
+        while len(commands) < most and len(busy) < _DEFERRED_MAX and self.transfers.admits(link):
+            popped = self.debts.pop(link)
+            if popped is None:
+                break
+            result = self._dispatch_block(*popped, facts, now_ms)
+            if isinstance(result, TransferCommand):
+                commands.append(result)
+            elif result is _Outcome.BUSY:
+                busy.append(popped)
+            elif result is _Outcome.NO_TARGET:
+                self._delay(popped[0], now_ms + self._settings.retry_base_ms)
+        for block_id, item in busy:
+            self.debts.push(block_id, item)
+        return commands
+
+    def _dispatch_block(
+        self, block_id: BlockId, item: Owed, facts: FactsLookup, now_ms: int
+    ) -> TransferCommand | _Outcome:
+        """Re-derives what the block owes, then picks source and targets."""
+        waiting = self.debts.queued(item.link) + 1
+        verdict = self.evaluate(block_id, facts, now_ms)
+        known = facts(block_id)
+        current = next((owed for owed in self.debts.of(block_id) if owed.idc == item.idc), None)
+        if verdict is None or known is None or current is None or not current.waiting or current.link != item.link:
+            return _Outcome.SETTLED
+        replicas = self._book.replicas(block_id)
+        avoid = self._avoided(block_id)
+        sources = [r for r in replicas if r.location.idc == item.link.source and self._can_send(r.node)]
+        if not sources:
+            return _Outcome.BUSY
+        targets = self._pick_targets(known, current, verdict, replicas, avoid)
+        if not targets:
+            return _Outcome.NO_TARGET
+        free = [target for target in targets if target.node.receiving < self._settings.node_transfers_max]
+        if len(free) < len(targets):
+            return _Outcome.BUSY
+        source = min(
+            sources, key=lambda r: (r.node.id.uuid in avoid, r.node.state is not NodeState.LIVE, r.node.sending)
+        )
+        rate = self.transfers.share(item.link, waiting)
+        size = known.block.length
+        transfer = self.transfers.start(block_id, item.link, item.idc, source.node, targets, rate, size, now_ms)
+        self.evaluate(block_id, facts, now_ms)
+        cause = ",".join(reason.value for reason in verdict.reasons)
+        return TransferCommand(
+            transfer.id, known.block, source.node.id, tuple(t.replica() for t in targets), rate, f"{item.link} {cause}"
+        )
+
+    def _avoided(self, block_id: BlockId) -> Collection[DatanodeUuid]:
+        retry = self.transfers.retries.get(block_id)
+        return retry.avoid if retry is not None else ()
+
+    def _can_send(self, node: DatanodeDescriptor) -> bool:
+        if node.state is NodeState.DEAD or not node.connected or node.sending >= self._settings.node_transfers_max:
+            return False
+        return not self.transfers.unresolved(node)
+
+    def _pick_targets(
+        self,
+        known: BlockFacts,
+        owed: Owed,
+        verdict: Verdict,
+        replicas: list[StorageState],
+        avoid: Collection[DatanodeUuid],
+    ) -> list[StorageState]:
+        """Datanodes for all missing copies; those of the last failed attempt only when there are no others."""
+        block_id = known.block.id
+        under_way = [target for transfer in self.transfers.of(block_id) for target in transfer.targets]
+        count = owed.replicas - self._under_way(block_id, owed.idc)
+        one_rack = owed.idc == ANYWHERE and len({replica.location for replica in replicas}) == 1
+        strict = owed.idc in verdict.rack_moves
+        for avoided in (avoid, ()):
+            picker = Picker(self._cluster, self._settings, self._rng, known.block.length, set(avoided))
+            picker.extra_load = lambda node: self._unfit(node, block_id)
+            for replica in [*replicas, *under_way]:
+                picker.reserve(replica)
+            targets = picker.pick(owed.link.target, 1 if one_rack else count, new_rack_only=strict)
+            if targets or not avoided:
+                return targets
+        return []
+
+    def _unfit(self, node: DatanodeDescriptor, block_id: BlockId) -> bool:
+        if self._invalidations.on_datanode(block_id, node):
+            return True
+        marked = self._book.corrupt.get(block_id, ())
+        return any(storage.index in marked for storage in node.storages.values())

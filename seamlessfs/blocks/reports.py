@@ -1,0 +1,224 @@
+"""What block reports and single changes mean: each reported replica is valid, growing, corrupt, unknown or too new."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from seamlessfs.blocks.cluster import StorageState
+from seamlessfs.blocks.invalidation import Invalidations
+from seamlessfs.blocks.policy import BlockFacts, FactsLookup
+from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook, SeenReplica
+from seamlessfs.blocks.settings import BlockSettings
+from seamlessfs.model.block import ReplicaState
+from seamlessfs.model.ids import BlockId, GenerationStamp, StorageId
+
+
+class Counters(NamedTuple):
+    """The newest block id and generation stamp that the namespace has handed out. Newer ones are not judged."""
+
+    block_id: BlockId
+    generation_stamp: GenerationStamp
+
+
+class ChangeKind(enum.IntEnum):
+    """What happened to a replica, numbered as in the control protocol."""
+
+    RECEIVED = 0
+    RECEIVING = 1
+    DELETED = 2
+    CORRUPT = 3
+
+
+class ReplicaChange(NamedTuple):
+    """One entry of an incremental report."""
+
+    kind: ChangeKind
+    storage_id: StorageId
+    block_id: BlockId
+    generation_stamp: GenerationStamp
+    length: int = 0
+    xxh3: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPart:
+    """A part of a storage's full report: columns of equal length, ids ascending over all parts. xxh3 may be empty."""
+
+    storage_id: StorageId
+    report_id: int
+    part: int
+    parts: int
+    block_ids: Sequence[int]
+    generation_stamps: Sequence[int]
+    lengths: Sequence[int]
+    states: Sequence[int]
+    xxh3: Sequence[int] = ()
+
+
+class _Cursor(NamedTuple):
+    report_id: int
+    next_part: int
+    next_block_id: int
+
+
+class ReportJudge:
+    """Applies reports to the replica book."""
+
+    def __init__(
+        self,
+        book: ReplicaBook,
+        invalidations: Invalidations,
+        settings: BlockSettings,
+        counters: Callable[[], Counters],
+    ) -> None:
+        self._book = book
+        self._invalidations = invalidations
+        self._settings = settings
+        self._counters = counters
+        self._cursors: dict[int, _Cursor] = {}
+        self._recent: dict[int, dict[BlockId, int]] = {}
+        self._parked: dict[int, dict[BlockId, SeenReplica]] = {}
+        self._parked_at = Counters(BlockId(0), GenerationStamp(0))
+
+    @property
+    def parked(self) -> int:
+        """Replicas newer than the namespace: not judged, never deleted."""
+        return sum(len(replicas) for replicas in self._parked.values())
+
+    def start_storage(self, storage: StorageState) -> None:
+        """A datanode has registered: what was gathered of earlier reports is void."""
+        self._cursors.pop(storage.index, None)
+        self._recent.pop(storage.index, None)
+        self._parked.pop(storage.index, None)
+
+    def apply_part(self, storage: StorageState, part: ReportPart, facts: FactsLookup, now_ms: int) -> bool:
+        """Applies one part of a full report; False when parts are missing and a new report is needed."""
+        index = storage.index
+        cursor = _Cursor(part.report_id, 0, 0) if part.part == 0 else self._cursors.pop(index, None)
+        if cursor is None or cursor[:2] != (part.report_id, part.part):
+            return False
+        last_part = part.part + 1 >= part.parts
+        last = None if last_part else (part.block_ids[-1] if part.block_ids else cursor.next_block_id - 1)
+        recent = self._recent_of(index, now_ms)
+        reported = set(part.block_ids)
+        for held in self._book.map.blocks_of(index, cursor.next_block_id, last):
+            if held not in reported and held not in recent:
+                self._book.remove(held, storage)
+        self._invalidations.confirm_unreported(storage, cursor.next_block_id, last, reported)
+        hashes = part.xxh3 or (0,) * len(part.block_ids)
+        columns = zip(part.block_ids, part.generation_stamps, part.lengths, part.states, hashes, strict=True)
+        for number, stamp, length, state, xxh3 in columns:
+            if number not in recent:
+                seen = SeenReplica(BlockId(number), GenerationStamp(stamp), length, ReplicaState(state), xxh3)
+                self.judge(storage, seen, facts, now_ms)
+        if last_part:
+            self._finish(storage, now_ms)
+        else:
+            self._cursors[index] = _Cursor(part.report_id, part.part + 1, (last or 0) + 1)
+        return True
+
+    def _finish(self, storage: StorageState, now_ms: int) -> None:
+        if not storage.reported:
+            for block_id in self._book.map.blocks_of(storage.index):
+                self._book.touch(block_id)
+        storage.reported, storage.last_report_at_ms = True, now_ms
+
+    def apply_change(self, storage: StorageState, change: ReplicaChange, facts: FactsLookup, now_ms: int) -> None:
+        """Applies one entry of an incremental report; it outranks full reports for `recent_ms`."""
+        if change.kind is ChangeKind.DELETED:
+            self._book.remove(change.block_id, storage)
+            self._invalidations.confirm(change.block_id, storage)
+            self._parked.get(storage.index, {}).pop(change.block_id, None)
+        elif change.kind is ChangeKind.CORRUPT:
+            self._book.mark_corrupt(change.block_id, storage, CorruptReason.CHECKSUM)
+        else:
+            state = ReplicaState.FINALIZED if change.kind is ChangeKind.RECEIVED else ReplicaState.RBW
+            seen = SeenReplica(change.block_id, change.generation_stamp, change.length, state, change.xxh3)
+            self.judge(storage, seen, facts, now_ms)
+        if change.kind is not ChangeKind.RECEIVING:
+            self._recent.setdefault(storage.index, {})[change.block_id] = now_ms
+
+    def _recent_of(self, index: int, now_ms: int) -> dict[BlockId, int]:
+        recent = self._recent.get(index, {})
+        oldest = now_ms - self._settings.recent_ms
+        for block_id in [block_id for block_id, at_ms in recent.items() if at_ms < oldest]:
+            del recent[block_id]
+        return recent
+
+    def expire_recent(self, now_ms: int) -> None:
+        """Forgets single changes that no report under way can contradict any more."""
+        oldest = now_ms - self._settings.recent_ms
+        for recent in self._recent.values():
+            while recent:
+                first = next(iter(recent))
+                if recent[first] >= oldest:
+                    break
+                del recent[first]
+
+    def judge(self, storage: StorageState, seen: SeenReplica, facts: FactsLookup, now_ms: int) -> None:
+        """Decides what one reported replica is."""
+        block_id, stamp = seen.block_id, seen.generation_stamp
+        if self._invalidations.doomed(block_id, storage):
+            self._invalidations.repeat(block_id, stamp, storage, now_ms)
+            return
+        finalized = seen.state is ReplicaState.FINALIZED
+        if finalized and self._book.map.version(block_id) == (stamp, seen.length):
+            self._add(storage, seen, facts)
+            return
+        if seen.state is ReplicaState.TEMPORARY:
+            return
+        known = facts(block_id)
+        newest = self._counters()
+        if stamp > newest.generation_stamp or (known is None and block_id > newest.block_id):
+            self._park(storage, seen)
+        elif known is None:
+            self._invalidations.add(block_id, stamp, storage, "no file has this block")
+        elif not known.committed:
+            self._see_open(storage, seen, known)
+        else:
+            self.judge_committed(storage, seen, known)
+
+    def _add(self, storage: StorageState, seen: SeenReplica, facts: FactsLookup) -> None:
+        if not self._book.add(seen.block_id, storage, seen.xxh3):
+            known = facts(seen.block_id)
+            self._book.settle_divergence(seen.block_id, known.home_idc if known else "")
+
+    def _park(self, storage: StorageState, seen: SeenReplica) -> None:
+        parked = self._parked.setdefault(storage.index, {})
+        if len(parked) < self._settings.parked_max:
+            parked[seen.block_id] = seen
+        else:
+            storage.reported = False
+
+    def judge_parked(self, facts: FactsLookup, now_ms: int) -> None:
+        """Looks at parked replicas again once the namespace has moved on."""
+        newest = self._counters()
+        if newest == self._parked_at or not self._parked:
+            return
+        self._parked_at = newest
+        parked, self._parked = self._parked, {}
+        for index, replicas in parked.items():
+            for seen in replicas.values():
+                self.judge(self._book.cluster.storage(index), seen, facts, now_ms)
+
+    def _see_open(self, storage: StorageState, seen: SeenReplica, known: BlockFacts) -> None:
+        stamp = known.block.generation_stamp
+        self._book.open.setdefault(seen.block_id, OpenBlock(stamp)).seen[storage.index] = seen
+
+    def judge_committed(self, storage: StorageState, seen: SeenReplica, known: BlockFacts) -> None:
+        """Judges a replica of a block whose length and generation stamp are final."""
+        block = known.block
+        self._book.set_version(block.id, block.generation_stamp, block.length)
+        if seen.generation_stamp != block.generation_stamp:
+            self._book.mark_corrupt(block.id, storage, CorruptReason.GENERATION_STAMP)
+        elif seen.state is ReplicaState.RWR:
+            self._book.mark_corrupt(block.id, storage, CorruptReason.NOT_FINALIZED)
+        elif seen.state is not ReplicaState.FINALIZED:
+            return
+        elif seen.length != block.length:
+            self._book.mark_corrupt(block.id, storage, CorruptReason.LENGTH)
+        elif not self._book.add(block.id, storage, seen.xxh3):
+            self._book.settle_divergence(block.id, known.home_idc)
