@@ -116,7 +116,7 @@ class ServerConnection:
             if self.state is State.PREAMBLE:
                 data = self._take_preamble(data, events)
             for frame in self._cutter.feed(data):
-                events.append(self._take_frame(frame))
+                events.append(self._take_frame(frame))  # noqa: PERF401 - keeps the events before a fault
         except _FatalError as fault:
             self.state = State.CLOSED
             events.append(Closed(fault.reply, fault.reason))

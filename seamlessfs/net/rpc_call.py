@@ -1,0 +1,75 @@
+"""What a handler of Hadoop RPC gets and gives, and the bounds of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
+
+from seamlessfs.model.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """What is known of a connection when its user is to be admitted. `peer`: numeric address and port."""
+
+    user: str
+    real_user: str | None
+    protocol: str
+    peer: tuple[str, int]
+
+
+@dataclass(slots=True, eq=False)
+class CallContext:
+    """Who calls what, from where. (`client_id`, `call_id`) is the key of the retry cache."""
+
+    principal: Principal
+    client_id: bytes
+    call_id: int
+    retry_count: int
+    protocol: str
+    method: str
+    caller_context: str
+    peer: tuple[str, int]
+
+
+Answer = Message | bytes
+"""A response, or one that was serialized before."""
+
+Handler = Callable[[CallContext, Any], Answer | Awaitable[Answer]]
+"""Serves a method: a plain answer is sent at once, an awaitable runs as a task; answers go out in any order."""
+
+Authenticate = Callable[[ConnectionInfo], Principal]
+"""Admits a user, or raises an error of the tree (ImpersonationDenied, AccessDenied), which ends the connection."""
+
+
+class Served(NamedTuple):
+    """A method that a server has."""
+
+    handler: Handler
+    request: type[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class RpcLimits:
+    """Bounds of a server.
+
+    Attributes:
+        connections_max: connections at the same time; further ones are dropped.
+        calls_per_connection: calls of one connection in flight; above it the connection is not read.
+        handshake_timeout_s: from the first packet to the connection context.
+        idle_timeout_s: silence of a connection without calls in flight. Clients ping each 60 s while they wait.
+        write_timeout_s: how long a peer may leave its answers unread.
+        write_buffer_bytes: unread answers above which a connection is not served.
+        events_per_turn: calls served before other connections have their turn.
+    """
+
+    connections_max: int = 10_000
+    calls_per_connection: int = 1000
+    handshake_timeout_s: float = 20.0
+    idle_timeout_s: float = 300.0
+    write_timeout_s: float = 120.0
+    write_buffer_bytes: int = 1 << 20
+    events_per_turn: int = 64
