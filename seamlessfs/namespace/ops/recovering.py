@@ -56,7 +56,7 @@ def recover_lease(
     """Takes a file from its holder and closes it.
 
     Returns:
-        True: it was closed already. False: it is being recovered, or has just been closed.
+        True: it is closed. False: it is being recovered, ask again.
 
     Raises:
         FileNotFound: no such file. AccessDenied: the caller may not write it.
@@ -67,8 +67,7 @@ def recover_lease(
     if not file.holder:
         return True
     access.path(ctx, at, Access.WRITE)
-    release(state, tx, ctx, file.id, replicas_ready, recovered_length)
-    return False
+    return release(state, tx, ctx, file.id, replicas_ready, recovered_length)
 
 
 def release(
