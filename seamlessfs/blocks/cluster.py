@@ -98,6 +98,7 @@ class DatanodeDescriptor:
                 used=sum(report.used for report in reports),
                 remaining=self.remaining,
                 last_update_at_ms=self.heartbeat_at_ms,
+                last_update_mono_ms=self.heartbeat_at_ms,
                 xceivers=self.xceivers,
                 admin_state=self.admin,
                 last_block_report_at_ms=max((s.last_report_at_ms for s in self.storages.values()), default=0),

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from seamlessfs.blocks.cluster import ClusterState, DatanodeDescriptor, NodeState, StorageState, takes_replicas
 from seamlessfs.blocks.commands import Command, RequestReportCommand
+from seamlessfs.blocks.completion import is_written
 from seamlessfs.blocks.debt import LinkDebt
 from seamlessfs.blocks.invalidation import Invalidations
 from seamlessfs.blocks.placement import Placement, TargetRequest, choose
-from seamlessfs.blocks.policy import ANYWHERE, NO_IDC, BlockFacts, FactsLookup, Random, wants
+from seamlessfs.blocks.policy import ANYWHERE, BlockFacts, FactsLookup, Random
 from seamlessfs.blocks.redundancy import Verdict, verify
 from seamlessfs.blocks.repair import Repairer
 from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook
@@ -21,7 +22,7 @@ from seamlessfs.blocks.topology import SAME_NODE, Topology
 from seamlessfs.model.block import Block, ReplicaLocation, ReplicaState
 from seamlessfs.model.cluster import DatanodeId, DatanodeInfo, Link, Location, StorageReport
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PolicyId, StorageId
-from seamlessfs.model.policy import PlacementPolicy, Shortage, WriteMode
+from seamlessfs.model.policy import PlacementPolicy
 from seamlessfs.model.status import FsStats
 
 
@@ -54,7 +55,7 @@ class BlockManager:
         self.book = ReplicaBook(self.cluster)
         self.invalidations = Invalidations(self.cluster, self.settings)
         self.judge = ReportJudge(self.book, self.invalidations, self.settings, counters)
-        self.repairer = Repairer(self.cluster, self.book, self.invalidations, self.settings, rng)
+        self.repairer = Repairer(self.cluster, self.book, self.invalidations, self.judge, self.settings, rng)
         self._started_at_ms: int | None = None
         self._settled = False
         self._scan: list[int] = []
@@ -182,10 +183,7 @@ class BlockManager:
         block = facts.block
         self.book.set_version(block.id, block.generation_stamp, block.length)
         self.book.touch(block.id)
-        opened = self.book.open.pop(block.id, None)
-        if opened is not None:
-            for index, seen in opened.seen.items():
-                self.judge.judge_committed(self.cluster.storage(index), seen, facts)
+        self.repairer.promote(facts)
 
     def block_removed(self, block: Block) -> None:
         """No file has the block any more: every replica goes, whatever its state."""
@@ -246,6 +244,16 @@ class BlockManager:
             and (length is None or seen.length == length)
         ]
 
+    def recoverable_length(self, block: Block) -> int | None:
+        """Bytes of an open block that every finalised replica of its generation stamp has; None if there is none."""
+        opened = self.book.open.get(block.id)
+        lengths = [
+            seen.length
+            for seen in (opened.seen.values() if opened else ())
+            if seen.state is ReplicaState.FINALIZED and seen.generation_stamp == block.generation_stamp
+        ]
+        return min(lengths, default=None)
+
     def ready(self, facts: BlockFacts, waited_ms: int = 0) -> bool:
         """Whether enough replicas are finalised for the file to be completed, as its policy says.
 
@@ -254,31 +262,27 @@ class BlockManager:
             waited_ms: how long the writer has been asking; after `sync_patience_ms` `degrade` lets it go.
         """
         finalized = self._finalized(facts.block.id, facts.block.generation_stamp, facts.block.length)
-        have = Counter(storage.location.idc for storage in finalized)
-        policy = facts.policy
-        patient = waited_ms < self.settings.sync_patience_ms
         opened = self.book.open.get(facts.block.id)
-        pipeline = Counter(self.cluster.storage(index).location.idc for index in opened.pipeline) if opened else None
-        if not have:
-            return False
-        if policy.write_mode is not WriteMode.SYNC:
-            reachable = pipeline.total() if pipeline else policy.ack_local_min
-            return have.total() >= (min(policy.ack_local_min, reachable) if patient else 1)
-        if policy.on_remote_shortage is Shortage.DEGRADE and not patient:
-            return True
-        wanted = wants(policy, facts.replication, facts.home_idc, facts.peer_idc)
-        for idc, want in wanted.items():
-            if have[idc] < min(policy.sync_min_per_idc, want) and not self._excused(policy, facts, idc, pipeline):
-                return False
-        return True
+        return is_written(
+            facts,
+            Counter(storage.location.idc for storage in finalized),
+            Counter(self.cluster.storage(index).location.idc for index in opened.pipeline) if opened else None,
+            self.cluster,
+            patient=waited_ms < self.settings.sync_patience_ms,
+        )
 
-    def _excused(self, policy: PlacementPolicy, facts: BlockFacts, idc: str, pipeline: Counter[str] | None) -> bool:
-        """Whether an IDC without enough replicas is a shortage that was accepted when the pipeline was made."""
-        if idc != facts.home_idc and policy.on_remote_shortage is not Shortage.DEGRADE:
-            return False
-        if idc == NO_IDC or not any(takes_replicas(node) for node in self.cluster.in_idc(idc)):
-            return True
-        return pipeline is not None and pipeline[idc] < policy.sync_min_per_idc
+    def recoverable_length(self, block: Block) -> int | None:
+        """Bytes that every finalised replica of an open block has; None where there is none or they differ."""
+        version = self.book.map.version(block.id)
+        if version is not None:
+            return version[1]
+        opened = self.book.open.get(block.id)
+        lengths = {
+            seen.length
+            for seen in (opened.seen.values() if opened else ())
+            if seen.state is ReplicaState.FINALIZED and seen.generation_stamp == block.generation_stamp
+        }
+        return lengths.pop() if len(lengths) == 1 else None
 
     def locations(
         self, block_id: BlockId, reader: Location | None = None, reader_ip: str = ""

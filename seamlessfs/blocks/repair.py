@@ -22,6 +22,7 @@ from seamlessfs.blocks.placement import Picker, best_peer
 from seamlessfs.blocks.policy import ANYWHERE, NO_IDC, BlockFacts, FactsLookup, Random
 from seamlessfs.blocks.redundancy import Reason, Verdict, verify
 from seamlessfs.blocks.replica_book import ReplicaBook
+from seamlessfs.blocks.reports import ReportJudge
 from seamlessfs.blocks.settings import BlockSettings
 from seamlessfs.blocks.transfers import Transfer, Transfers
 from seamlessfs.model.cluster import Link
@@ -46,10 +47,12 @@ class Repairer:
         cluster: ClusterState,
         book: ReplicaBook,
         invalidations: Invalidations,
+        judge: ReportJudge,
         settings: BlockSettings,
         rng: Random,
     ) -> None:
         self._cluster = cluster
+        self._judge = judge
         self._book = book
         self._invalidations = invalidations
         self._settings = settings
@@ -99,7 +102,10 @@ class Repairer:
         known = facts(block_id)
         if known is None or not known.committed:
             self.forget(block_id)
+            if known is not None and block_id in self._book.open:
+                self._delay(block_id, now_ms + self._settings.retry_base_ms)
             return None
+        self.promote(known)
         self._book.set_version(block_id, known.block.generation_stamp, known.block.length)
         self._book.dirty.pop(block_id, None)
         replicas = self._book.replicas(block_id)
@@ -109,6 +115,13 @@ class Repairer:
             self._trim(known, verdict)
         self._drop_corrupt(known, verdict)
         return verdict
+
+    def promote(self, known: BlockFacts) -> None:
+        """A committed block is not open any more: what was reported of it while it was is judged now."""
+        opened = self._book.open.pop(known.block.id, None)
+        if opened is not None:
+            for index, seen in opened.seen.items():
+                self._judge.judge_committed(self._cluster.storage(index), seen, known)
 
     def _verdict(self, known: BlockFacts, replicas: list[StorageState]) -> Verdict:
         under_way = [target for transfer in self.transfers.of(known.block.id) for target in transfer.targets]

@@ -207,6 +207,8 @@ class ReportJudge:
     def _see_open(self, storage: StorageState, seen: SeenReplica, known: BlockFacts) -> None:
         stamp = known.block.generation_stamp
         self._book.open.setdefault(seen.block_id, OpenBlock(stamp)).seen[storage.index] = seen
+        if seen.state is ReplicaState.FINALIZED:
+            self._book.touch(seen.block_id)
 
     def judge_committed(self, storage: StorageState, seen: SeenReplica, known: BlockFacts) -> None:
         """Judges a replica of a block whose length and generation stamp are final."""

@@ -12,6 +12,9 @@ from seamlessfs.model.ids import BlockId, DatanodeUuid
 _UNHURRIED = 4
 """How much slower than its rate a copy may be when its source does not say whether it runs."""
 
+_SLOW_BYTES_PER_S = 4 << 20
+"""Rate taken for copies without a limit in the same case."""
+
 
 @dataclass(slots=True, eq=False)
 class Transfer:
@@ -164,8 +167,8 @@ class Transfers:
         if source.transfers_running == 0 and transfer.dispatched_at_ms < source.registered_at_ms:
             return True
         quiet_ms = now_ms - max(transfer.dispatched_at_ms, source.idle_since_ms)
-        if source.transfers_running is None and transfer.rate_bytes_per_s:
-            quiet_ms -= _UNHURRIED * 1_000 * transfer.size_bytes // transfer.rate_bytes_per_s
+        if source.transfers_running is None:
+            quiet_ms -= _UNHURRIED * 1_000 * transfer.size_bytes // (transfer.rate_bytes_per_s or _SLOW_BYTES_PER_S)
         return quiet_ms >= self._settings.transfer_timeout_ms
 
     def unresolved(self, node: DatanodeDescriptor) -> bool:
