@@ -271,19 +271,6 @@ class BlockManager:
             patient=waited_ms < self.settings.sync_patience_ms,
         )
 
-    def recoverable_length(self, block: Block) -> int | None:
-        """Bytes that every finalised replica of an open block has; None where there is none or they differ."""
-        version = self.book.map.version(block.id)
-        if version is not None:
-            return version[1]
-        opened = self.book.open.get(block.id)
-        lengths = {
-            seen.length
-            for seen in (opened.seen.values() if opened else ())
-            if seen.state is ReplicaState.FINALIZED and seen.generation_stamp == block.generation_stamp
-        }
-        return lengths.pop() if len(lengths) == 1 else None
-
     def locations(
         self, block_id: BlockId, reader: Location | None = None, reader_ip: str = ""
     ) -> list[ReplicaLocation]:
