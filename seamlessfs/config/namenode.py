@@ -40,6 +40,7 @@ class NamenodeSettings(BaseModel):
     heartbeat_interval_ms: int = Field(1000, ge=50, description="Interval of datanode heartbeats.")
     stale_after_ms: int = Field(10_000, ge=100, description="Silence after which a datanode is avoided.")
     dead_after_ms: int = Field(30_000, ge=200, description="Silence after which a datanode's replicas are replaced.")
+    settle_ms: int = Field(30_000, ge=0, description="Time after a start in which nothing is repaired or trimmed.")
     redundancy_interval_ms: int = Field(1000, ge=20, description="Interval of the look at what is owed or too much.")
     complete_wait_ms: int = Field(300, ge=0, description="How long `complete` waits for reports that are in flight.")
     sync_shortage_ms: int = Field(5000, ge=0, description="When a sync file with a missing IDC is closed all the same.")

@@ -52,18 +52,21 @@ def test(call: Call) -> None:
     status = item.status
     answer = status is not None
     if status is not None:
-        for flag in call.flags:
-            answer = {
-                "e": lambda: True,
-                "d": lambda: status.is_directory,
-                "f": lambda: not status.is_directory,
-                "s": lambda: status.length > 0,
-                "z": lambda: status.length == 0,
-                "r": lambda: _allowed(item, READ),
-                "w": lambda: _allowed(item, WRITE),
-            }[flag]()
+        answer = all(_holds(flag, item, status) for flag in call.flags)
     if not answer:
         call.shell.exit_code = 1
+
+
+def _holds(flag: str, item: Item, status: FileStatus) -> bool:
+    if flag in "rw":
+        return _allowed(item, READ if flag == "r" else WRITE)
+    return {
+        "e": True,
+        "d": status.is_directory,
+        "f": not status.is_directory,
+        "s": status.length > 0,
+        "z": status.length == 0,
+    }[flag]
 
 
 def _allowed(item: Item, mode: int) -> bool:

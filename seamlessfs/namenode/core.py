@@ -1,0 +1,201 @@
+"""What every handler of the namenode uses: the writer, the tree, the block manager, the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from seamlessfs.blocks.commands import Command
+from seamlessfs.blocks.manager import BlockManager
+from seamlessfs.blocks.policy import BlockFacts
+from seamlessfs.blocks.topology import Topology
+from seamlessfs.config.namenode import NamenodeSettings
+from seamlessfs.model.block import Block
+from seamlessfs.model.cluster import DatanodeInfo, Location
+from seamlessfs.model.errors import AccessDenied
+from seamlessfs.model.ids import BlockId, PolicyId
+from seamlessfs.model.policy import PlacementPolicy
+from seamlessfs.namenode.writer import Writer
+from seamlessfs.namespace.context import Context, NamespaceLimits
+from seamlessfs.namespace.namespace import Namespace
+from seamlessfs.net.rpc_server import CallContext
+from seamlessfs.store.api import ReadView, Transaction
+from seamlessfs.store.records import BlockState, ClusterIdentity
+
+T = TypeVar("T")
+Response = TypeVar("Response", bound=Message)
+LOG = logging.getLogger(__name__)
+
+
+def wall_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def mono_ms() -> int:
+    """Milliseconds of a clock that never jumps."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Core:
+    """The namenode's parts, and the two ways to change the namespace through them.
+
+    Attributes:
+        dispatch: carries commands of the block manager to datanodes; set once the control service is there.
+        reports: set whenever replicas were reported, for calls that wait for them.
+    """
+
+    def __init__(
+        self,
+        settings: NamenodeSettings,
+        writer: Writer,
+        namespace: Namespace,
+        blocks: BlockManager,
+        topology: Topology,
+        limits: NamespaceLimits,
+        identity: ClusterIdentity,
+        superuser: str,
+    ) -> None:
+        self.settings = settings
+        self.writer = writer
+        self.namespace = namespace
+        self.blocks = blocks
+        self.topology = topology
+        self.limits = limits
+        self.identity = identity
+        self.superuser = superuser
+        self.policies: dict[PolicyId, PlacementPolicy] = {
+            policy.id: policy for policy in namespace.storage_policies(writer.view())
+        }
+        self.dispatch: Callable[[Iterable[Command]], None] = lambda commands: None
+        self.reports = asyncio.Event()
+        self._running: dict[tuple[bytes, int], asyncio.Future[bytes]] = {}
+        self._asked_at_ms: dict[BlockId, int] = {}
+        """Since when the writer of a block has been asking whether it is ready."""
+
+    def context(self, call: CallContext) -> Context:
+        """The call as the namespace sees it."""
+        return Context(wall_ms(), call.principal, self.limits)
+
+    def view(self) -> ReadView:
+        """Everything that is durable."""
+        return self.writer.view()
+
+    def place(self, call: CallContext) -> Location | None:
+        """Where the caller is; None when no rule of the topology covers its address."""
+        return self.topology.locate(call.principal.address)
+
+    def require_superuser(self, call: CallContext) -> None:
+        """Raises AccessDenied, with HDFS's text, for everybody else."""
+        if not call.principal.superuser and self.settings.permissions_enabled:
+            raise AccessDenied(f"Access denied for user {call.principal.user}. Superuser privilege is required")
+
+    async def change(self, call: CallContext, operation: Callable[[Transaction, Context], T]) -> T:
+        """Runs an operation on the namespace and returns its result once it is durable."""
+        context = self.context(call)
+        return await self.writer.submit(lambda tx: operation(tx, context))
+
+    async def change_once(
+        self, call: CallContext, operation: Callable[[Transaction, Context], Response], response: type[Response]
+    ) -> Response:
+        """As `change`, for a call that must not run twice: a repeated one gets the first one's answer.
+
+        Wire: the retry cache's key is (client id, call id); a retry of a call in flight waits for it.
+        """
+        key = (call.client_id, call.call_id)
+        if (running := self._running.get(key)) is not None:
+            return response.FromString(await asyncio.shield(running))
+        kept = self.namespace.retries.answer(self.view(), *key)
+        if kept is not None:
+            return response.FromString(kept)
+        context = self.context(call)
+
+        def run(tx: Transaction) -> bytes:
+            answer = operation(tx, context).SerializeToString()
+            self.namespace.retries.remember(tx, context.now_ms, *key, answer)
+            return answer
+
+        future = asyncio.ensure_future(self.writer.submit(run))
+        self._running[key] = future
+        try:
+            return response.FromString(await asyncio.shield(future))
+        finally:
+            self._running.pop(key, None)
+
+    def facts(self, block_id: BlockId) -> BlockFacts | None:
+        """What the namespace says about a block, or None: it has no such block."""
+        return self.facts_in(self.view(), block_id)
+
+    def facts_in(self, view: ReadView, block_id: BlockId) -> BlockFacts | None:
+        """As `facts`, as of one view."""
+        record = self.namespace.block(view, block_id)
+        if record is None:
+            return None
+        file = self.namespace.file(view, record.inode_id)
+        if file is None:
+            return None
+        return BlockFacts(
+            block=record.block,
+            policy=self.policies[file.policy_id],
+            replication=file.replication,
+            home_idc=record.home_idc,
+            peer_idc=record.peer_idc,
+            committed=record.state in (BlockState.COMMITTED, BlockState.COMPLETE),
+            committed_at_ms=record.committed_at_ms,
+        )
+
+    def ready_in(self, view: ReadView, block_id: BlockId) -> bool:
+        """Whether a block has the finalised replicas that its policy asks for before it counts as written."""
+        facts = self.facts_in(view, block_id)
+        if facts is None:
+            return False
+        asked_at_ms = self._asked_at_ms.setdefault(block_id, mono_ms())
+        ready = self.blocks.ready(facts, mono_ms() - asked_at_ms)
+        if ready:
+            del self._asked_at_ms[block_id]
+        return ready
+
+    def forget_block(self, block: Block) -> None:
+        """A block is gone from the namespace: so are its replicas, in time."""
+        self._asked_at_ms.pop(block.id, None)
+        self.blocks.block_removed(block)
+
+    def block_committed(self, block_id: BlockId) -> None:
+        """A block's length is final and durable: from now on its replicas count, and what is missing is owed."""
+        facts = self.facts(block_id)
+        if facts is not None and facts.committed:
+            self.blocks.block_committed(facts)
+
+    def recovered_length(self, block: Block) -> int | None:
+        """Bytes of an open block that every finalised replica has; None while nobody can tell."""
+        return self.blocks.recoverable_length(block)
+
+    async def wait_for_reports(self, timeout_s: float) -> bool:
+        """Returns true once replicas are reported, false after `timeout_s`."""
+        waiting = self.reports
+        try:
+            await asyncio.wait_for(waiting.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def reported(self) -> None:
+        """Wakes everybody that waits for reports."""
+        self.reports.set()
+        self.reports = asyncio.Event()
+
+    def with_wall_clock(self, node: DatanodeInfo) -> DatanodeInfo:
+        """The datanode with its monotonic times turned into wall-clock ones."""
+        offset = wall_ms() - mono_ms()
+        reported = node.last_block_report_at_ms
+        return dataclasses.replace(
+            node,
+            last_update_at_ms=node.last_update_mono_ms + offset,
+            last_block_report_at_ms=reported + offset if reported else 0,
+        )

@@ -1,0 +1,275 @@
+"""Calls by which clients write and read files: create, blocks and their pipelines, complete, leases, locations."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from seamlessfs.blocks.cluster import NodeState
+from seamlessfs.blocks.placement import Placement, PlacementReason
+from seamlessfs.model.block import Block, ExtendedBlock, LocatedBlock
+from seamlessfs.model.errors import (
+    IllegalArgument,
+    NotEnoughDatanodes,
+    NotReplicatedYet,
+)
+from seamlessfs.model.ids import DatanodeUuid, InodeId, StorageId
+from seamlessfs.namenode.core import Core, mono_ms
+from seamlessfs.namenode.locate import Locator
+from seamlessfs.namespace.answers import BlockTarget
+from seamlessfs.namespace.context import Context
+from seamlessfs.net.rpc_server import CallContext
+from seamlessfs.store.api import Transaction
+from seamlessfs.wire.convert.blocks import (
+    extended_block_from_pb,
+    located_block_to_pb,
+    located_blocks_to_pb,
+)
+from seamlessfs.wire.convert.integers import to_signed
+from seamlessfs.wire.convert.status import file_status_to_pb
+from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
+
+T = TypeVar("T")
+
+OVERWRITE = pb.OVERWRITE
+CREATE = pb.CREATE
+REPORT_POLL_S = 1.0
+
+
+class NoTargets(Exception):
+    """No datanode for a block now: the call is held, then refused."""
+
+    def __init__(self, placement: Placement) -> None:
+        super().__init__(placement.reason.value)
+        self.placement = placement
+
+
+class FileCalls:
+    """ClientProtocol's calls on the contents of files. A handler carries the method's name on the wire."""
+
+    def __init__(self, core: Core, locator: Locator) -> None:
+        self.core = core
+        self.locator = locator
+
+    def get_block_locations(
+        self, call: CallContext, request: pb.GetBlockLocationsRequestProto
+    ) -> pb.GetBlockLocationsResponseProto:
+        offset, length = to_signed(request.offset), to_signed(request.length)
+        if offset < 0 or length < 0:
+            raise IllegalArgument(
+                f"Negative {'offset' if offset < 0 else 'length'} is not supported. File: {request.src}"
+            )
+        found = self.core.namespace.get_blocks(self.core.view(), self.core.context(call), request.src, offset, length)
+        return pb.GetBlockLocationsResponseProto(
+            locations=located_blocks_to_pb(self.locator.located_blocks(found, call))
+        )
+
+    def get_located_file_info(
+        self, call: CallContext, request: pb.GetLocatedFileInfoRequestProto
+    ) -> pb.GetLocatedFileInfoResponseProto:
+        context, view = self.core.context(call), self.core.view()
+        status = self.core.namespace.get_file_info(view, context, request.src)
+        if status is None:
+            return pb.GetLocatedFileInfoResponseProto()
+        answer = pb.GetLocatedFileInfoResponseProto(fs=file_status_to_pb(status))
+        if not status.is_directory:
+            found = self.core.namespace.get_blocks(view, context, request.src)
+            answer.fs.locations.CopyFrom(located_blocks_to_pb(self.locator.located_blocks(found, call)))
+        return answer
+
+    async def create(self, call: CallContext, request: pb.CreateRequestProto) -> pb.CreateResponseProto:
+        def run(tx: Transaction, context: Context) -> pb.CreateResponseProto:
+            status = self.core.namespace.create(
+                tx,
+                context,
+                path=request.src,
+                permission=request.masked.perm,
+                client_name=request.clientName,
+                client_machine=context.caller.address,
+                overwrite=bool(request.createFlag & OVERWRITE),
+                create_parent=request.createParent,
+                replication=request.replication,
+                block_size=request.blockSize,
+                storage_policy=request.storagePolicy or None,
+            )
+            return pb.CreateResponseProto(fs=file_status_to_pb(status))
+
+        return await self.core.change_once(call, run, pb.CreateResponseProto)
+
+    async def add_block(self, call: CallContext, request: pb.AddBlockRequestProto) -> pb.AddBlockResponseProto:
+        """Validates in the namespace, decides in blocks, commits in the namespace: in one operation."""
+        deadline = mono_ms() + self.core.settings.placement_wait_ms
+        while True:
+            try:
+                located = await self.core.change(call, lambda tx, context: self._add_block(tx, context, call, request))
+                break
+            except NoTargets as error:
+                left_ms = deadline - mono_ms()
+                if error.placement.reason is PlacementReason.REFUSED or left_ms <= 0:
+                    raise self._no_targets(request, error.placement) from error
+                await self.core.wait_for_reports(min(REPORT_POLL_S, left_ms / 1000))
+        if request.HasField("previous"):
+            self.core.block_committed(extended_block_from_pb(request.previous).block.id)
+        if (facts := self.core.facts(located.block.block.id)) is not None:
+            self.core.blocks.block_opened(facts, [location.storage_id for location in located.locations])
+        return pb.AddBlockResponseProto(block=located_block_to_pb(located))
+
+    def _add_block(
+        self, tx: Transaction, context: Context, call: CallContext, request: pb.AddBlockRequestProto
+    ) -> LocatedBlock:
+        namespace, pool = self.core.namespace, self.core.identity.pool_id
+        previous = extended_block_from_pb(request.previous).block if request.HasField("previous") else None
+        target = namespace.prepare_block(
+            tx, context, request.src, InodeId(request.fileId), request.clientName, previous
+        )
+        if target.retry_of is not None:
+            record = target.retry_of
+            pipeline = self.locator.pipeline(record.pipeline)
+            return LocatedBlock(ExtendedBlock(pool, record.block), target.offset, pipeline)
+        for block_id in target.must_be_ready:
+            if not self.core.ready_in(tx, block_id):
+                raise NotReplicatedYet(f"Not replicated yet: {request.src}")
+        placement = self._choose(target, call, request)
+        if not placement.targets or placement.reason in (PlacementReason.WAIT, PlacementReason.REFUSED):
+            raise NoTargets(placement)
+        storages = tuple(location.storage_id for location in placement.targets)
+        block = namespace.add_block(
+            tx,
+            context,
+            target.inode_id,
+            request.clientName,
+            storages,
+            home_idc=placement.home_idc,
+            peer_idc=placement.peer_idc,
+            previous=previous,
+        )
+        return LocatedBlock(ExtendedBlock(pool, block), target.offset, placement.targets)
+
+    def _choose(self, target: BlockTarget, call: CallContext, request: pb.AddBlockRequestProto) -> Placement:
+        local = pb.NO_LOCAL_WRITE not in request.flags and pb.IGNORE_CLIENT_LOCALITY not in request.flags
+        return self.core.blocks.choose_targets(
+            target.policy_id,
+            replication=target.replication,
+            block_size=target.block_size,
+            writer=self.core.place(call),
+            writer_ip=call.principal.address if local else "",
+            excluded=frozenset(DatanodeUuid(node.id.datanodeUuid) for node in request.excludeNodes),
+            favored=tuple(request.favoredNodes),
+            home_idc=target.home_idc,
+            peer_idc=target.peer_idc,
+        )
+
+    def _no_targets(self, request: pb.AddBlockRequestProto, placement: Placement) -> Exception:
+        live = self.core.blocks.datanode_infos((NodeState.LIVE,))
+        excluded = len(request.excludeNodes)
+        if placement.reason in (PlacementReason.NO_NODES, PlacementReason.WAIT) and not excluded:
+            return NotReplicatedYet(f"Not replicated yet: {request.src}")
+        return NotEnoughDatanodes(
+            f"File {request.src} could only be written to 0 of the 1 minReplication nodes. There are {len(live)} "
+            f"datanode(s) running and {excluded or 'no'} node(s) are excluded in this operation."
+        )
+
+    async def abandon_block(
+        self, call: CallContext, request: pb.AbandonBlockRequestProto
+    ) -> pb.AbandonBlockResponseProto:
+        block = extended_block_from_pb(request.b).block
+        removed = await self.core.change(
+            call,
+            lambda tx, context: self.core.namespace.abandon_block(
+                tx, context, block, InodeId(request.fileId), request.src, request.holder
+            ),
+        )
+        if removed is not None:
+            self.core.forget_block(removed.block)
+        return pb.AbandonBlockResponseProto()
+
+    async def complete(self, call: CallContext, request: pb.CompleteRequestProto) -> pb.CompleteResponseProto:
+        """True once the last block has what its policy asks for; waits a little for reports in flight."""
+        last = extended_block_from_pb(request.last).block if request.HasField("last") else None
+        deadline = mono_ms() + self.core.settings.complete_wait_ms
+        while True:
+            done = await self.core.change(
+                call,
+                lambda tx, context: self.core.namespace.complete(
+                    tx,
+                    context,
+                    request.src,
+                    InodeId(request.fileId),
+                    request.clientName,
+                    last,
+                    lambda block_id: self.core.ready_in(tx, block_id),
+                ),
+            )
+            left_ms = deadline - mono_ms()
+            if done or left_ms <= 0:
+                break
+            await self.core.wait_for_reports(left_ms / 1000)
+        if last is not None:
+            self.core.block_committed(last.id)
+        return pb.CompleteResponseProto(result=done)
+
+    async def fsync(self, call: CallContext, request: pb.FsyncRequestProto) -> pb.FsyncResponseProto:
+        await self.core.change(
+            call,
+            lambda tx, context: self.core.namespace.fsync(
+                tx, context, request.src, InodeId(request.fileId), request.client, request.lastBlockLength
+            ),
+        )
+        return pb.FsyncResponseProto()
+
+    def renew_lease(self, call: CallContext, request: pb.RenewLeaseRequestProto) -> pb.RenewLeaseResponseProto:
+        self.core.namespace.renew_lease(request.clientName, self.core.context(call).now_ms)
+        return pb.RenewLeaseResponseProto()
+
+    async def recover_lease(
+        self, call: CallContext, request: pb.RecoverLeaseRequestProto
+    ) -> pb.RecoverLeaseResponseProto:
+        result = await self.core.change(
+            call,
+            lambda tx, context: self.core.namespace.recover_lease(
+                tx,
+                context,
+                request.src,
+                request.clientName,
+                lambda block_id: self.core.ready_in(tx, block_id),
+                self.core.recovered_length,
+            ),
+        )
+        return pb.RecoverLeaseResponseProto(result=result)
+
+    def is_file_closed(self, call: CallContext, request: pb.IsFileClosedRequestProto) -> pb.IsFileClosedResponseProto:
+        closed = self.core.namespace.is_file_closed(self.core.view(), self.core.context(call), request.src)
+        return pb.IsFileClosedResponseProto(result=closed)
+
+    async def update_block_for_pipeline(
+        self, call: CallContext, request: pb.UpdateBlockForPipelineRequestProto
+    ) -> pb.UpdateBlockForPipelineResponseProto:
+        block = extended_block_from_pb(request.block)
+        stamp = await self.core.change(
+            call,
+            lambda tx, context: self.core.namespace.update_block_for_pipeline(
+                tx, context, block.block, request.clientName
+            ),
+        )
+        renewed = ExtendedBlock(block.pool_id, Block(block.block.id, stamp, block.block.length))
+        return pb.UpdateBlockForPipelineResponseProto(block=located_block_to_pb(LocatedBlock(renewed, -1, ())))
+
+    async def update_pipeline(
+        self, call: CallContext, request: pb.UpdatePipelineRequestProto
+    ) -> pb.UpdatePipelineResponseProto:
+        old, new = extended_block_from_pb(request.oldBlock), extended_block_from_pb(request.newBlock)
+        storages = tuple(StorageId(storage) for storage in request.storageIDs)
+
+        def run(tx: Transaction, context: Context) -> pb.UpdatePipelineResponseProto:
+            self.core.namespace.update_pipeline(tx, context, request.clientName, old.block, new.block, storages)
+            return pb.UpdatePipelineResponseProto()
+
+        return await self.core.change_once(call, run, pb.UpdatePipelineResponseProto)
+
+    def report_bad_blocks(
+        self, call: CallContext, request: pb.ReportBadBlocksRequestProto
+    ) -> pb.ReportBadBlocksResponseProto:
+        for located in request.blocks:
+            block = extended_block_from_pb(located.b).block
+            for location, storage in zip(located.locs, located.storageIDs, strict=False):
+                self.core.blocks.report_bad(block.id, DatanodeUuid(location.id.datanodeUuid), StorageId(storage))
+        return pb.ReportBadBlocksResponseProto()

@@ -1,0 +1,69 @@
+"""Blocks of files with their replicas, best first for the caller."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from seamlessfs.model.block import ExtendedBlock, LocatedBlock, LocatedBlocks, ReplicaLocation
+from seamlessfs.model.cluster import Location
+from seamlessfs.model.ids import StorageId
+from seamlessfs.model.status import FileType, Listing
+from seamlessfs.namenode.core import Core
+from seamlessfs.namespace.answers import FileBlock, FileBlocks
+from seamlessfs.net.rpc_server import CallContext
+from seamlessfs.store.api import ReadView
+from seamlessfs.store.records import BlockState
+
+WHOLE_FILE = (1 << 63) - 1
+
+
+class Locator:
+    """Joins what the namespace knows (blocks) with what the reports say (replicas)."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    def located_blocks(self, found: FileBlocks, call: CallContext) -> LocatedBlocks:
+        """The answer to getBlockLocations for one caller."""
+        place = self.core.place(call)
+        address = call.principal.address
+        blocks = tuple(self.located_block(block, place, address) for block in found.blocks)
+        last = None
+        if found.last is not None:
+            same = [block for block in blocks if block.block.block.id == found.last.block.id]
+            last = same[0] if same else self.located_block(found.last, place, address)
+        return LocatedBlocks(
+            file_length=found.file_length,
+            blocks=blocks,
+            under_construction=found.under_construction,
+            last_block=last,
+            last_block_complete=found.last is not None and found.last.state is BlockState.COMPLETE,
+        )
+
+    def located_block(self, block: FileBlock, place: Location | None, address: str) -> LocatedBlock:
+        """One block: an open one is where its writer writes it, a finished one where replicas were reported."""
+        blocks = self.core.blocks
+        finished = block.state in (BlockState.COMPLETE, BlockState.COMMITTED)
+        locations = tuple(blocks.locations(block.block.id, place, address))
+        if not locations and not finished:
+            locations = tuple(blocks.storage_locations(block.pipeline, place, address))
+        return LocatedBlock(self.extended(block), block.offset, locations, blocks.is_corrupt(block.block.id))
+
+    def extended(self, block: FileBlock) -> ExtendedBlock:
+        return ExtendedBlock(self.core.identity.pool_id, block.block)
+
+    def pipeline(self, storages: tuple[StorageId, ...]) -> tuple[ReplicaLocation, ...]:
+        """The storages that a block's writer was given, in their order, as far as their datanodes are known."""
+        known = {location.storage_id: location for location in self.core.blocks.storage_locations(storages)}
+        return tuple(known[storage_id] for storage_id in storages if storage_id in known)
+
+    def with_locations(self, view: ReadView, listing: Listing, call: CallContext) -> Listing:
+        """The listing with the blocks of each file."""
+        entries = []
+        for status in listing.entries:
+            if status.type is FileType.FILE:
+                blocks = self.core.namespace.blocks_of(view, status.inode_id)
+                located = None if blocks is None else self.located_blocks(blocks, call)
+                status = dataclasses.replace(status, locations=located)
+            entries.append(status)
+        return Listing(tuple(entries), listing.remaining)

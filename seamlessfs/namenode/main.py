@@ -1,0 +1,247 @@
+"""The namenode's process: puts the parts together, runs until SIGTERM, stops cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import getpass
+import json
+import logging
+import os
+import random
+import re
+import secrets
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import grpc
+import uvloop
+
+from seamlessfs.blocks.manager import BlockManager
+from seamlessfs.blocks.reports import Counters
+from seamlessfs.blocks.settings import BlockSettings
+from seamlessfs.blocks.topology import Topology
+from seamlessfs.config.namenode import NamenodeSettings
+from seamlessfs.config.topology import TopologyRules, load_topology
+from seamlessfs.journal.embedded import EmbeddedJournal
+from seamlessfs.model.cluster import Link
+from seamlessfs.model.errors import ConfigurationError
+from seamlessfs.model.ids import PoolId
+from seamlessfs.model.principal import Principal
+from seamlessfs.namenode.core import Core, mono_ms, wall_ms
+from seamlessfs.namenode.events import event
+from seamlessfs.namenode.file_calls import FileCalls
+from seamlessfs.namenode.locate import Locator
+from seamlessfs.namenode.monitor import Monitor
+from seamlessfs.namenode.path_calls import PathCalls
+from seamlessfs.namenode.placement_calls import PlacementCalls
+from seamlessfs.namenode.service_calls import ServiceCalls
+from seamlessfs.namenode.sessions import MESSAGE_BYTES_MAX, ControlService
+from seamlessfs.namenode.writer import Writer
+from seamlessfs.namespace import counters
+from seamlessfs.namespace.context import Context, NamespaceLimits
+from seamlessfs.namespace.namespace import Namespace
+from seamlessfs.net.rpc_server import RpcLimits, RpcServer
+from seamlessfs.security.groups import GroupResolver
+from seamlessfs.security.secret import load_secret
+from seamlessfs.security.users import ProxyRule, Users
+from seamlessfs.store.lmdb import LmdbStore
+from seamlessfs.store.records import ClusterIdentity
+from seamlessfs.wire.pb.seamless import control_pb2_grpc
+from seamlessfs.wire.rpc.protocols import (
+    CLIENT_PROTOCOL,
+    GET_USER_MAPPINGS_PROTOCOL,
+    PLACEMENT_PROTOCOL,
+    PROTOCOLS,
+)
+
+LOG = logging.getLogger("seamlessfs.namenode")
+STOP_GRACE_S = 3.0
+
+
+def run(settings: NamenodeSettings) -> int:
+    """Runs until SIGTERM or SIGINT; returns the exit code."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+    return uvloop.run(_serve(settings))
+
+
+async def _serve(settings: NamenodeSettings) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    namenode = Namenode(settings)
+    await namenode.start()
+    code = await namenode.run_until(stop)
+    await namenode.stop()
+    return code
+
+
+class Namenode:
+    """All parts of one namenode."""
+
+    def __init__(self, settings: NamenodeSettings) -> None:
+        self.settings = settings
+        self.secret = load_secret(settings.cluster_secret_file)
+        self.rules: TopologyRules = load_topology(settings.topology_file) if settings.topology_file else ()
+        self.lock = _lock(settings.data_dir)
+
+    async def start(self) -> None:
+        """Opens the namespace (formatting an empty folder), then listens; the port file is written last."""
+        settings = self.settings
+        superuser = settings.superuser or getpass.getuser()
+        limits = _limits(settings)
+        store = LmdbStore(settings.data_dir / "store", settings.map_size_bytes)
+        self.writer = await Writer.open(store, EmbeddedJournal(settings.data_dir / "journal"))
+        identity = Namespace.identity(self.writer.view())
+        if identity is None:
+            identity = _new_identity(settings.rpc_host)
+            context = Context(wall_ms(), Principal(superuser, superuser=True), limits)
+            await self.writer.submit(lambda tx: Namespace.format(tx, context, identity))
+            event(LOG, "formatted", cluster=identity.cluster_id, pool=identity.pool_id)
+        namespace = Namespace(identity.pool_id, limits)
+        namespace.load(self.writer.view())
+        self.writer.before_seal.append(namespace.settle)
+        topology = Topology(self.rules, settings.default_home_idc or _first_idc(self.rules))
+        policies = {policy.id: policy for policy in namespace.storage_policies(self.writer.view())}
+        blocks = BlockManager(
+            topology, policies.__getitem__, random.SystemRandom(), _block_settings(settings), counters=self._counters
+        )
+        self.core = Core(settings, self.writer, namespace, blocks, topology, limits, identity, superuser)
+        groups = GroupResolver({user: tuple(names) for user, names in settings.groups.items()})
+        self.control = ControlService(self.core, self.secret, self.rules)
+        self.monitor = Monitor(self.core)
+        proxies = {user: ProxyRule(users=tuple(names)) for user, names in settings.proxy_users.items()}
+        users = Users(groups, superuser, settings.supergroup, proxies)
+        self.rpc = RpcServer(
+            self._handlers(groups),
+            lambda who: users.principal(who.user, who.real_user, who.peer[0], mono_ms()),
+            RpcLimits(settings.connections_max, settings.calls_per_connection),
+        )
+        await self._listen()
+
+    def _counters(self) -> Counters:
+        known = counters.read(self.writer.view())
+        return Counters(known.block, known.generation_stamp)
+
+    def _handlers(self, groups: GroupResolver) -> Mapping[str, Mapping[str, Callable[..., Any]]]:
+        locator = Locator(self.core)
+        service = ServiceCalls(self.core, groups)
+        parts = (FileCalls(self.core, locator), PathCalls(self.core, locator), service)
+        return {
+            CLIENT_PROTOCOL: handlers(CLIENT_PROTOCOL, *parts),
+            GET_USER_MAPPINGS_PROTOCOL: handlers(GET_USER_MAPPINGS_PROTOCOL, service),
+            PLACEMENT_PROTOCOL: handlers(PLACEMENT_PROTOCOL, PlacementCalls(self.core, self.control)),
+        }
+
+    async def _listen(self) -> None:
+        settings = self.settings
+        options = (
+            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.so_reuseport", 0),
+        )
+        self.grpc = grpc.aio.server(options=options)
+        control_pb2_grpc.add_ControlServicer_to_server(self.control, self.grpc)  # type: ignore[no-untyped-call]
+        control_port = self.grpc.add_insecure_port(f"{settings.control_host}:{settings.control_port}")
+        if control_port == 0:
+            raise ConfigurationError(f"cannot listen on {settings.control_host}:{settings.control_port} for datanodes")
+        await self.grpc.start()
+        host, rpc_port = await self.rpc.start(settings.rpc_host, settings.rpc_port)
+        event(LOG, "listening", rpc=f"{host}:{rpc_port}", control=f"{settings.control_host}:{control_port}")
+        if settings.port_file is not None:
+            write_whole(settings.port_file, json.dumps({"rpc": rpc_port, "control": control_port}))
+
+    async def run_until(self, stop: asyncio.Event) -> int:
+        """Returns 0 when asked to stop, 1 when the writer or the monitor failed."""
+        monitor = asyncio.create_task(self.monitor.run())
+        failed = asyncio.create_task(self.writer.failed.wait())
+        asked = asyncio.create_task(stop.wait())
+        done, pending = await asyncio.wait((monitor, failed, asked), return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        if asked in done:
+            return 0
+        cause = self.writer.failure if failed in done else monitor.exception()
+        event(LOG, "namenode_failed", logging.ERROR, cause=repr(cause))
+        if monitor in done and (error := monitor.exception()) is not None:
+            LOG.error("monitor", exc_info=error)
+        return 1
+
+    async def stop(self) -> None:
+        """Answers what is under way, then closes the namespace."""
+        await self.rpc.stop(STOP_GRACE_S)
+        for session in list(self.control.sessions.values()):
+            session.end()
+        await self.grpc.stop(1.0)
+        await self.writer.close()
+        os.close(self.lock)
+        event(LOG, "stopped")
+
+
+def handlers(protocol: str, *parts: object) -> dict[str, Callable[..., Any]]:
+    """Method name on the wire -> the part's method of that name in snake case."""
+    table: dict[str, Callable[..., Any]] = {}
+    for method in PROTOCOLS[protocol]:
+        name = re.sub(r"(?=[A-Z])", "_", method).lower()
+        for part in parts:
+            if hasattr(part, name):
+                table[method] = getattr(part, name)
+    return table
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a small file so that a reader sees all of it or nothing."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def _lock(folder: Path) -> int:
+    """Keeps a second namenode off the same folder for the life of the process."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder / "in_use.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ConfigurationError(f"{folder} is in use by another namenode; stop it or use another data_dir") from None
+    return descriptor
+
+
+def _new_identity(host: str) -> ClusterIdentity:
+    now_ms = wall_ms()
+    namespace_id = secrets.randbits(31) | 1
+    pool = PoolId(f"BP-{secrets.randbits(31)}-{host}-{now_ms}")
+    return ClusterIdentity(f"CID-{secrets.token_hex(16)}", pool, namespace_id, now_ms)
+
+
+def _first_idc(rules: TopologyRules) -> str:
+    return min((place.idc for _, place in rules), default="default")
+
+
+def _limits(settings: NamenodeSettings) -> NamespaceLimits:
+    return NamespaceLimits(
+        block_bytes_min=settings.min_block_size,
+        replication_max=settings.max_replication,
+        supergroup=settings.supergroup,
+        permissions_enabled=settings.permissions_enabled,
+        access_time_precision_ms=settings.access_time_precision_ms,
+        soft_lease_ms=settings.lease_soft_limit_ms,
+        hard_lease_ms=settings.lease_hard_limit_ms,
+    )
+
+
+def _block_settings(settings: NamenodeSettings) -> BlockSettings:
+    rates = {Link(*name.split(">", 1)): rate for name, rate in settings.link_rates.items()}
+    return BlockSettings(
+        stale_after_ms=settings.stale_after_ms,
+        dead_after_ms=settings.dead_after_ms,
+        settle_ms=settings.settle_ms,
+        link_rate_bytes_per_s=rates,
+        default_link_rate_bytes_per_s=settings.link_rate_bytes_per_s,
+        link_transfers_max=settings.transfers_per_link,
+        sync_patience_ms=settings.sync_shortage_ms,
+    )

@@ -1,0 +1,86 @@
+"""What the namenode does by itself: redundancy, reaping of deleted trees, leases, expiry of the retry cache."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from seamlessfs.model.ids import InodeId
+from seamlessfs.model.principal import Principal
+from seamlessfs.namenode.core import Core, mono_ms, wall_ms
+from seamlessfs.namenode.events import event
+from seamlessfs.namespace.context import Context
+
+LOG = logging.getLogger(__name__)
+
+REAP_BATCH = 1000
+"""Inodes removed in one operation: no operation holds the writer for long."""
+
+RETRY_BATCH = 5000
+LEASE_INTERVAL_S = 2.0
+RETRY_INTERVAL_S = 30.0
+
+
+class Monitor:
+    """Runs until cancelled; an error in one of its tasks ends the namenode, since a silent one would rot."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.work = asyncio.Event()
+        """Set when something was deleted: the reaper looks at once."""
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._redundancy())
+            group.create_task(self._reaper())
+            group.create_task(self._leases())
+            group.create_task(self._retries())
+
+    def _context(self) -> Context:
+        return Context(wall_ms(), Principal(self.core.superuser, superuser=True), self.core.limits)
+
+    async def _redundancy(self) -> None:
+        interval_s = self.core.settings.redundancy_interval_ms / 1000
+        while True:
+            await asyncio.sleep(interval_s)
+            self.core.dispatch(self.core.blocks.tick(mono_ms(), self.core.facts))
+
+    async def _reaper(self) -> None:
+        interval_s = self.core.settings.redundancy_interval_ms / 1000
+        while True:
+            if self.core.namespace.reapable(self.core.view()):
+                removed = await self.core.writer.submit(
+                    lambda tx: self.core.namespace.reap(tx, self._context(), REAP_BATCH)
+                )
+                for block in removed:
+                    self.core.forget_block(block)
+                continue
+            await asyncio.sleep(interval_s)
+
+    async def _leases(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_INTERVAL_S)
+            expired = self.core.namespace.expired_leases(self.core.view(), wall_ms())
+            for holder, inode_id in expired:
+                await self._release(holder, inode_id)
+
+    async def _release(self, holder: str, inode_id: InodeId) -> None:
+        closed = await self.core.writer.submit(
+            lambda tx: self.core.namespace.release(
+                tx,
+                self._context(),
+                inode_id,
+                lambda block_id: self.core.ready_in(tx, block_id),
+                self.core.recovered_length,
+            )
+        )
+        event(LOG, "lease_expired", holder=holder, inode=inode_id, closed=closed)
+
+    async def _retries(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_INTERVAL_S)
+            count = RETRY_BATCH
+            while count == RETRY_BATCH:
+                count = await self.core.writer.submit(
+                    lambda tx: self.core.namespace.retries.expire(tx, wall_ms(), RETRY_BATCH)
+                )

@@ -1,0 +1,174 @@
+"""Calls about names and attributes: status, listing, making, moving, deleting, permissions, times, policies."""
+
+from __future__ import annotations
+
+from seamlessfs.model.errors import InvalidPath
+from seamlessfs.model.ids import PolicyId
+from seamlessfs.namenode.core import Core
+from seamlessfs.namenode.locate import Locator
+from seamlessfs.namespace.context import Context
+from seamlessfs.net.rpc_server import CallContext
+from seamlessfs.store.api import Transaction
+from seamlessfs.wire.convert.policy import placement_policy_to_pb
+from seamlessfs.wire.convert.status import content_summary_to_pb, file_status_to_pb, listing_to_pb
+from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
+
+
+class PathCalls:
+    """ClientProtocol's calls on the tree. A handler carries the method's name on the wire."""
+
+    def __init__(self, core: Core, locator: Locator) -> None:
+        self.core = core
+        self.locator = locator
+
+    def get_file_info(self, call: CallContext, request: pb.GetFileInfoRequestProto) -> pb.GetFileInfoResponseProto:
+        try:
+            status = self.core.namespace.get_file_info(self.core.view(), self.core.context(call), request.src)
+        except InvalidPath:
+            if not request.src.startswith("/"):
+                raise
+            status = None
+        return pb.GetFileInfoResponseProto(fs=file_status_to_pb(status) if status is not None else None)
+
+    def get_file_link_info(
+        self, call: CallContext, request: pb.GetFileLinkInfoRequestProto
+    ) -> pb.GetFileLinkInfoResponseProto:
+        answer = self.get_file_info(call, pb.GetFileInfoRequestProto(src=request.src))
+        return pb.GetFileLinkInfoResponseProto(fs=answer.fs if answer.HasField("fs") else None)
+
+    def get_listing(self, call: CallContext, request: pb.GetListingRequestProto) -> pb.GetListingResponseProto:
+        context = self.core.context(call)
+        view = self.core.view()
+        listing = self.core.namespace.get_listing(
+            view, context, request.src, request.startAfter, self.core.limits.listing_page
+        )
+        if listing is None:
+            return pb.GetListingResponseProto()
+        if request.needLocation:
+            listing = self.locator.with_locations(view, listing, call)
+        return pb.GetListingResponseProto(dirList=listing_to_pb(listing))
+
+    def get_content_summary(
+        self, call: CallContext, request: pb.GetContentSummaryRequestProto
+    ) -> pb.GetContentSummaryResponseProto:
+        summary = self.core.namespace.get_content_summary(self.core.view(), self.core.context(call), request.path)
+        return pb.GetContentSummaryResponseProto(summary=content_summary_to_pb(summary))
+
+    def get_quota_usage(
+        self, call: CallContext, request: pb.GetQuotaUsageRequestProto
+    ) -> pb.GetQuotaUsageResponseProto:
+        summary = self.core.namespace.get_content_summary(self.core.view(), self.core.context(call), request.path)
+        answer = pb.GetQuotaUsageResponseProto()
+        answer.usage.fileAndDirectoryCount = summary.files + summary.directories
+        answer.usage.spaceConsumed = summary.space_consumed
+        answer.usage.quota = answer.usage.spaceQuota = (1 << 64) - 1
+        return answer
+
+    def check_access(self, call: CallContext, request: pb.CheckAccessRequestProto) -> pb.CheckAccessResponseProto:
+        self.core.namespace.check_access(self.core.view(), self.core.context(call), request.path, request.mode)
+        return pb.CheckAccessResponseProto()
+
+    def get_preferred_block_size(
+        self, call: CallContext, request: pb.GetPreferredBlockSizeRequestProto
+    ) -> pb.GetPreferredBlockSizeResponseProto:
+        size = self.core.namespace.get_preferred_block_size(self.core.view(), self.core.context(call), request.filename)
+        return pb.GetPreferredBlockSizeResponseProto(bsize=size)
+
+    async def mkdirs(self, call: CallContext, request: pb.MkdirsRequestProto) -> pb.MkdirsResponseProto:
+        result = await self.core.change(
+            call,
+            lambda tx, context: self.core.namespace.mkdirs(
+                tx, context, request.src, request.masked.perm, request.createParent
+            ),
+        )
+        return pb.MkdirsResponseProto(result=result)
+
+    async def delete(self, call: CallContext, request: pb.DeleteRequestProto) -> pb.DeleteResponseProto:
+        return await self.core.change_once(
+            call,
+            lambda tx, context: pb.DeleteResponseProto(
+                result=self.core.namespace.delete(tx, context, request.src, request.recursive)
+            ),
+            pb.DeleteResponseProto,
+        )
+
+    async def rename(self, call: CallContext, request: pb.RenameRequestProto) -> pb.RenameResponseProto:
+        return await self.core.change_once(
+            call,
+            lambda tx, context: pb.RenameResponseProto(
+                result=self.core.namespace.rename(tx, context, request.src, request.dst)
+            ),
+            pb.RenameResponseProto,
+        )
+
+    async def rename2(self, call: CallContext, request: pb.Rename2RequestProto) -> pb.Rename2ResponseProto:
+        def run(tx: Transaction, context: Context) -> pb.Rename2ResponseProto:
+            self.core.namespace.rename2(
+                tx, context, request.src, request.dst, request.overwriteDest, request.moveToTrash
+            )
+            return pb.Rename2ResponseProto()
+
+        return await self.core.change_once(call, run, pb.Rename2ResponseProto)
+
+    async def set_permission(
+        self, call: CallContext, request: pb.SetPermissionRequestProto
+    ) -> pb.SetPermissionResponseProto:
+        await self.core.change(
+            call,
+            lambda tx, context: self.core.namespace.set_permission(tx, context, request.src, request.permission.perm),
+        )
+        return pb.SetPermissionResponseProto()
+
+    async def set_owner(self, call: CallContext, request: pb.SetOwnerRequestProto) -> pb.SetOwnerResponseProto:
+        owner = request.username if request.HasField("username") else None
+        group = request.groupname if request.HasField("groupname") else None
+        await self.core.change(
+            call, lambda tx, context: self.core.namespace.set_owner(tx, context, request.src, owner, group)
+        )
+        return pb.SetOwnerResponseProto()
+
+    async def set_times(self, call: CallContext, request: pb.SetTimesRequestProto) -> pb.SetTimesResponseProto:
+        modified, accessed = _signed(request.mtime), _signed(request.atime)
+        await self.core.change(
+            call, lambda tx, context: self.core.namespace.set_times(tx, context, request.src, modified, accessed)
+        )
+        return pb.SetTimesResponseProto()
+
+    async def set_replication(
+        self, call: CallContext, request: pb.SetReplicationRequestProto
+    ) -> pb.SetReplicationResponseProto:
+        result = await self.core.change(
+            call,
+            lambda tx, context: self.core.namespace.set_replication(tx, context, request.src, request.replication),
+        )
+        return pb.SetReplicationResponseProto(result=result)
+
+    async def set_storage_policy(
+        self, call: CallContext, request: pb.SetStoragePolicyRequestProto
+    ) -> pb.SetStoragePolicyResponseProto:
+        await self.core.change(
+            call,
+            lambda tx, context: self.core.namespace.set_storage_policy(tx, context, request.src, request.policyName),
+        )
+        return pb.SetStoragePolicyResponseProto()
+
+    async def unset_storage_policy(
+        self, call: CallContext, request: pb.UnsetStoragePolicyRequestProto
+    ) -> pb.UnsetStoragePolicyResponseProto:
+        await self.core.change(
+            call, lambda tx, context: self.core.namespace.unset_storage_policy(tx, context, request.src)
+        )
+        return pb.UnsetStoragePolicyResponseProto()
+
+    def get_storage_policy(
+        self, call: CallContext, request: pb.GetStoragePolicyRequestProto
+    ) -> pb.GetStoragePolicyResponseProto:
+        policy_id = self.core.namespace.get_storage_policy(self.core.view(), self.core.context(call), request.path)
+        return pb.GetStoragePolicyResponseProto(
+            storagePolicy=placement_policy_to_pb(self.core.policies[PolicyId(policy_id)])
+        )
+
+
+def _signed(value: int) -> int:
+    """An unsigned 64-bit field that carries -1 for "leave as it is"."""
+    return value - (1 << 64) if value >= 1 << 63 else value

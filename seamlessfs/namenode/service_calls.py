@@ -1,0 +1,109 @@
+"""Calls about the service itself: defaults, capacity, datanodes, policies, safe mode, HA state, groups."""
+
+from __future__ import annotations
+
+from seamlessfs.blocks.cluster import NodeState
+from seamlessfs.model.errors import UnsupportedOperation
+from seamlessfs.model.status import ServerDefaults
+from seamlessfs.namenode.core import Core, mono_ms
+from seamlessfs.net.rpc_server import CallContext
+from seamlessfs.security.groups import GroupResolver
+from seamlessfs.wire.convert.blocks import datanode_info_to_pb
+from seamlessfs.wire.convert.policy import hdfs_policies_to_pb, placement_policy_to_pb
+from seamlessfs.wire.convert.status import fs_stats_to_pb, server_defaults_to_pb
+from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
+from seamlessfs.wire.pb.hadoop import (
+    encryption_pb2,
+    erasurecoding_pb2,
+    ha_service_pb2,
+    security_pb2,
+    user_mappings_pb2,
+)
+
+
+class ServiceCalls:
+    """ClientProtocol's calls that are about the cluster and not about a path."""
+
+    def __init__(self, core: Core, groups: GroupResolver) -> None:
+        self.core = core
+        self.groups = groups
+
+    def get_server_defaults(
+        self, call: CallContext, request: pb.GetServerDefaultsRequestProto
+    ) -> pb.GetServerDefaultsResponseProto:
+        defaults = ServerDefaults(
+            block_size=self.core.settings.block_size, trash_interval_min=self.core.settings.trash_interval_min
+        )
+        return pb.GetServerDefaultsResponseProto(serverDefaults=server_defaults_to_pb(defaults))
+
+    def get_fs_stats(self, call: CallContext, request: pb.GetFsStatusRequestProto) -> pb.GetFsStatsResponseProto:
+        return fs_stats_to_pb(self.core.blocks.stats())
+
+    def get_datanode_report(
+        self, call: CallContext, request: pb.GetDatanodeReportRequestProto
+    ) -> pb.GetDatanodeReportResponseProto:
+        self.core.require_superuser(call)
+        states = {
+            pb.ALL: tuple(NodeState),
+            pb.LIVE: (NodeState.LIVE, NodeState.STALE),
+            pb.DEAD: (NodeState.DEAD,),
+        }.get(request.type, ())
+        chosen = self.core.blocks.datanode_infos(states)
+        return pb.GetDatanodeReportResponseProto(
+            di=[datanode_info_to_pb(self.core.with_wall_clock(node)) for node in chosen]
+        )
+
+    def get_storage_policies(
+        self, call: CallContext, request: pb.GetStoragePoliciesRequestProto
+    ) -> pb.GetStoragePoliciesResponseProto:
+        ours = [placement_policy_to_pb(policy) for policy in self.core.policies.values()]
+        return pb.GetStoragePoliciesResponseProto(policies=[*ours, *hdfs_policies_to_pb()])
+
+    def set_safe_mode(self, call: CallContext, request: pb.SetSafeModeRequestProto) -> pb.SetSafeModeResponseProto:
+        """Safe mode is never on; entering it is refused."""
+        if request.action != pb.SAFEMODE_GET:
+            self.core.require_superuser(call)
+        if request.action == pb.SAFEMODE_ENTER:
+            raise UnsupportedOperation("safe mode cannot be turned on by hand")
+        return pb.SetSafeModeResponseProto(result=False)
+
+    def msync(self, call: CallContext, request: pb.MsyncRequestProto) -> pb.MsyncResponseProto:
+        return pb.MsyncResponseProto()
+
+    def get_h_a_service_state(
+        self, call: CallContext, request: pb.HAServiceStateRequestProto
+    ) -> pb.HAServiceStateResponseProto:
+        return pb.HAServiceStateResponseProto(state=ha_service_pb2.ACTIVE)
+
+    def get_delegation_token(
+        self, call: CallContext, request: security_pb2.GetDelegationTokenRequestProto
+    ) -> security_pb2.GetDelegationTokenResponseProto:
+        return security_pb2.GetDelegationTokenResponseProto()
+
+    def get_data_encryption_key(
+        self, call: CallContext, request: pb.GetDataEncryptionKeyRequestProto
+    ) -> pb.GetDataEncryptionKeyResponseProto:
+        return pb.GetDataEncryptionKeyResponseProto()
+
+    def get_e_z_for_path(
+        self, call: CallContext, request: encryption_pb2.GetEZForPathRequestProto
+    ) -> encryption_pb2.GetEZForPathResponseProto:
+        return encryption_pb2.GetEZForPathResponseProto()
+
+    def list_encryption_zones(
+        self, call: CallContext, request: encryption_pb2.ListEncryptionZonesRequestProto
+    ) -> encryption_pb2.ListEncryptionZonesResponseProto:
+        return encryption_pb2.ListEncryptionZonesResponseProto(hasMore=False)
+
+    def get_erasure_coding_policy(
+        self, call: CallContext, request: erasurecoding_pb2.GetErasureCodingPolicyRequestProto
+    ) -> erasurecoding_pb2.GetErasureCodingPolicyResponseProto:
+        return erasurecoding_pb2.GetErasureCodingPolicyResponseProto()
+
+    def create_symlink(self, call: CallContext, request: pb.CreateSymlinkRequestProto) -> pb.CreateSymlinkResponseProto:
+        raise UnsupportedOperation("Symlinks not supported")
+
+    def get_groups_for_user(
+        self, call: CallContext, request: user_mappings_pb2.GetGroupsForUserRequestProto
+    ) -> user_mappings_pb2.GetGroupsForUserResponseProto:
+        return user_mappings_pb2.GetGroupsForUserResponseProto(groups=self.groups.groups(request.user, mono_ms()))

@@ -1,0 +1,294 @@
+"""The control stream's namenode end: who registers, what they report, and which commands they get."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Iterable
+
+import grpc
+
+from seamlessfs.blocks.commands import Command, InvalidateCommand, TransferCommand
+from seamlessfs.blocks.reports import ChangeKind, ReplicaChange, ReportPart
+from seamlessfs.config.topology import TopologyRules
+from seamlessfs.model.cluster import DatanodeId, Link, Location, StorageReport
+from seamlessfs.model.errors import RegistrationRefused
+from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, StorageId
+from seamlessfs.namenode.core import Core, mono_ms
+from seamlessfs.namenode.events import event
+from seamlessfs.security.secret import datanode_proof, make_nonce, namenode_proof, proofs_equal
+from seamlessfs.wire.pb.seamless import control_pb2 as pb
+from seamlessfs.wire.pb.seamless import control_pb2_grpc as pb_grpc
+
+LOG = logging.getLogger(__name__)
+
+OUTBOX_MAX = 10_000
+"""Commands waiting for one datanode; a slower one is disconnected and reports anew."""
+
+HANDSHAKE_TIMEOUT_S = 10.0
+MESSAGE_BYTES_MAX = 64 << 20
+EPOCH = 1
+"""One namenode: never superseded. Grows with each take-over once there are several."""
+
+TrafficKey = tuple[Link, str]
+Context = grpc.aio.ServicerContext[pb.FromDatanode, pb.FromNamenode]
+
+
+class DatanodeSession:
+    """One connected datanode: what waits to be sent to it, and what it counted."""
+
+    def __init__(self, uuid: DatanodeUuid, location: Location) -> None:
+        self.uuid = uuid
+        self.location = location
+        self.outbox: asyncio.Queue[pb.FromNamenode | None] = asyncio.Queue(OUTBOX_MAX)
+        self.traffic: dict[TrafficKey, pb.LinkTraffic] = {}
+
+    def send(self, message: pb.FromNamenode) -> None:
+        """Queues a message; a full queue ends the session, which loses nothing: the datanode reports anew."""
+        try:
+            self.outbox.put_nowait(message)
+        except asyncio.QueueFull:
+            self.end()
+
+    def end(self) -> None:
+        while not self.outbox.empty():
+            self.outbox.get_nowait()
+        self.outbox.put_nowait(None)
+
+
+class ControlService(pb_grpc.ControlServicer):
+    """Registration, reports and commands of all datanodes."""
+
+    def __init__(self, core: Core, secret: bytes, rules: TopologyRules) -> None:
+        self.core = core
+        self.secret = secret
+        self.rules = rules
+        self.sessions: dict[DatanodeUuid, DatanodeSession] = {}
+        self.past_traffic: dict[DatanodeUuid, dict[TrafficKey, pb.LinkTraffic]] = {}
+        self.control_bytes: Counter[tuple[str, str]] = Counter()
+        core.dispatch = self.dispatch
+
+    async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802 - gRPC's name
+        """One datanode's stream, from its first message to its end."""
+        try:
+            session = await asyncio.wait_for(self._handshake(context), HANDSHAKE_TIMEOUT_S)
+        except RegistrationRefused as error:
+            event(LOG, "datanode_refused", logging.WARNING, peer=context.peer(), reason=error)
+            await context.write(pb.FromNamenode(refused=pb.Refused(reason=str(error))))
+            return
+        except TimeoutError:
+            return
+        older = self.sessions.get(session.uuid)
+        if older is not None:
+            older.end()
+        self.sessions[session.uuid] = session
+        sender = asyncio.create_task(self._send(session, context))
+        receiver = asyncio.create_task(self._receive(session, context))
+        try:
+            done, _ = await asyncio.wait((sender, receiver), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                failure = task.exception()
+                if failure is not None and not isinstance(failure, grpc.RpcError):
+                    event(LOG, "datanode_session_failed", logging.ERROR, datanode=session.uuid, error=repr(failure))
+        finally:
+            for task in (sender, receiver):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await task
+            self._ended(session)
+
+    def _ended(self, session: DatanodeSession) -> None:
+        if self.sessions.get(session.uuid) is session:
+            del self.sessions[session.uuid]
+            self.past_traffic[session.uuid] = session.traffic
+            self.core.blocks.disconnected(session.uuid, mono_ms())
+            event(LOG, "datanode_disconnected", datanode=session.uuid, location=session.location)
+
+    async def _handshake(self, context: Context) -> DatanodeSession:
+        """Each end proves the secret, then the datanode registers.
+
+        Raises:
+            RegistrationRefused: wrong secret, another cluster's disks, or no known place.
+        """
+        hello = (await self._read(context)).hello
+        nonce = make_nonce()
+        proof = namenode_proof(self.secret, hello.nonce, nonce)
+        await context.write(pb.FromNamenode(challenge=pb.Challenge(nonce=nonce, proof=proof)))
+        register = (await self._read(context)).register
+        if not hello.uuid or not proofs_equal(
+            datanode_proof(self.secret, nonce, hello.nonce, hello.uuid), register.proof
+        ):
+            raise RegistrationRefused("the cluster secret is wrong: copy the namenode's secret file to the datanode")
+        identity = self.core.identity
+        if register.cluster_id and register.cluster_id != identity.cluster_id:
+            raise RegistrationRefused(
+                f"the datanode's disks belong to cluster {register.cluster_id}, this is {identity.cluster_id}; "
+                "give it empty disks, or the right namenode"
+            )
+        location = self._place(register)
+        uuid = DatanodeUuid(hello.uuid)
+        who = DatanodeId(
+            uuid, register.ip, register.hostname, register.xfer_port, register.info_port, register.ipc_port
+        )
+        self.core.blocks.register(who, location, [storage_report(s) for s in register.storages], mono_ms())
+        event(LOG, "datanode_registered", datanode=uuid, address=who.xfer_address, location=location)
+        await context.write(pb.FromNamenode(registered=self._registered(location)))
+        return DatanodeSession(uuid, location)
+
+    def _place(self, register: pb.Register) -> Location:
+        location = self.core.topology.locate(register.ip)
+        if location is not None:
+            return location
+        if not register.location:
+            raise RegistrationRefused(
+                f"no topology rule covers {register.ip}; add one, or set the datanode's location to /IDC/rack"
+            )
+        try:
+            return Location.parse(register.location)
+        except ValueError as error:
+            raise RegistrationRefused(str(error)) from error
+
+    def _registered(self, location: Location) -> pb.Registered:
+        identity = self.core.identity
+        rules = [pb.TopologyRule(network=network, location=str(place)) for network, place in self.rules]
+        return pb.Registered(
+            cluster_id=identity.cluster_id,
+            pool_id=identity.pool_id,
+            namespace_id=identity.namespace_id,
+            created_at_ms=identity.created_at_ms,
+            epoch=EPOCH,
+            heartbeat_interval_ms=self.core.settings.heartbeat_interval_ms,
+            location=str(location),
+            topology=pb.Topology(rules=rules),
+        )
+
+    async def _read(self, context: Context) -> pb.FromDatanode:
+        message = await context.read()
+        if not isinstance(message, pb.FromDatanode):
+            raise TimeoutError
+        return message
+
+    async def _send(self, session: DatanodeSession, context: Context) -> None:
+        while (message := await session.outbox.get()) is not None:
+            self.control_bytes[session.location.idc, "sent"] += message.ByteSize()
+            await context.write(message)
+
+    async def _receive(self, session: DatanodeSession, context: Context) -> None:
+        while isinstance(message := await context.read(), pb.FromDatanode):
+            self.control_bytes[session.location.idc, "received"] += message.ByteSize()
+            self._take(session, message)
+
+    def _take(self, session: DatanodeSession, message: pb.FromDatanode) -> None:
+        blocks, now_ms = self.core.blocks, mono_ms()
+        kind = message.WhichOneof("body")
+        if kind == "heartbeat":
+            heartbeat = message.heartbeat
+            for row in heartbeat.traffic:
+                session.traffic[Link(row.source, row.target), row.traffic_class] = row
+            blocks.heartbeat(session.uuid, [storage_report(s) for s in heartbeat.storages], heartbeat.xceivers, now_ms)
+        elif kind == "block_report":
+            part = report_part(message.block_report)
+            self.dispatch(blocks.apply_report(session.uuid, part, self.core.facts, now_ms))
+            self.core.reported()
+        elif kind == "replica_changes":
+            changes = [replica_change(change) for change in message.replica_changes.changes]
+            self.dispatch(blocks.apply_changes(session.uuid, changes, self.core.facts, now_ms))
+            self.core.reported()
+        elif kind == "transfer_result":
+            result = message.transfer_result
+            level = logging.INFO if result.ok else logging.WARNING
+            event(LOG, "transfer_ended", level, transfer=result.transfer_id, ok=result.ok, error=result.error)
+            blocks.transfer_result(result.transfer_id, result.ok, result.error, now_ms)
+
+    def dispatch(self, commands: Iterable[Command]) -> None:
+        """Sends commands to their datanodes; those of datanodes that are gone are dropped and decided anew later."""
+        for command in commands:
+            if isinstance(command, TransferCommand):
+                uuid, message = command.source.uuid, transfer_message(command)
+            elif isinstance(command, InvalidateCommand):
+                uuid, message = command.uuid, invalidate_message(command)
+            else:
+                uuid, message = command.uuid, pb.FromNamenode(request_report=pb.RequestReport())
+            session = self.sessions.get(uuid)
+            if session is not None:
+                session.send(message)
+
+    def traffic(self) -> list[pb.LinkTraffic]:
+        """What all datanodes counted, live and gone ones."""
+        known = {**self.past_traffic, **{uuid: session.traffic for uuid, session in self.sessions.items()}}
+        return [row for rows in known.values() for row in rows.values()]
+
+
+def storage_report(storage: pb.Storage) -> StorageReport:
+    return StorageReport(
+        StorageId(storage.storage_id),
+        storage.storage_type,
+        storage.capacity,
+        storage.used,
+        storage.remaining,
+        storage.failed,
+    )
+
+
+def report_part(report: pb.BlockReport) -> ReportPart:
+    return ReportPart(
+        StorageId(report.storage_id),
+        report.report_id,
+        report.part,
+        report.parts,
+        report.block_ids,
+        report.generation_stamps,
+        report.lengths,
+        report.states,
+        report.xxh3,
+    )
+
+
+def replica_change(change: pb.ReplicaChange) -> ReplicaChange:
+    return ReplicaChange(
+        ChangeKind(change.kind),
+        StorageId(change.storage_id),
+        BlockId(change.block_id),
+        GenerationStamp(change.generation_stamp),
+        change.length,
+        change.xxh3,
+    )
+
+
+def transfer_message(command: TransferCommand) -> pb.FromNamenode:
+    targets = [
+        pb.Target(
+            uuid=target.datanode.id.uuid,
+            ip=target.datanode.id.ip,
+            hostname=target.datanode.id.hostname,
+            xfer_port=target.datanode.id.xfer_port,
+            ipc_port=target.datanode.id.ipc_port,
+            storage_id=target.storage_id,
+            storage_type=target.storage_type,
+            location=str(target.datanode.location),
+        )
+        for target in command.targets
+    ]
+    return pb.FromNamenode(
+        transfer=pb.Transfer(
+            transfer_id=command.transfer_id,
+            block_id=command.block.id,
+            generation_stamp=command.block.generation_stamp,
+            length=command.block.length,
+            targets=targets,
+            rate_bytes_per_s=command.rate_bytes_per_s,
+            cause=command.cause,
+        )
+    )
+
+
+def invalidate_message(command: InvalidateCommand) -> pb.FromNamenode:
+    replicas = [
+        pb.Invalidate.Replica(
+            block_id=replica.block_id, generation_stamp=replica.generation_stamp, storage_id=replica.storage_id
+        )
+        for replica in command.replicas
+    ]
+    return pb.FromNamenode(invalidate=pb.Invalidate(replicas=replicas, cause=command.cause))
