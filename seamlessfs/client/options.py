@@ -1,0 +1,187 @@
+"""How a client is configured: by URL, by arguments, or by a Hadoop configuration directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import getpass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from seamlessfs.config.hadoop import FILES, HadoopConfiguration, load_hadoop_configuration, parse_address
+from seamlessfs.model.block import Checksum, ChecksumType
+from seamlessfs.model.errors import ConfigurationError
+
+SCHEMES = ("seamless", "hdfs")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """Settings of a client. None means: what the server says in getServerDefaults.
+
+    Attributes:
+        addresses: RPC addresses of the namenodes; with several, the active one is found.
+        authority: name of the cluster in URLs: `host:port` or a nameservice.
+        user: whose permissions count. real_user: who acts for them (needs the right of a proxy user).
+        umask: bits taken from the permission of new files and directories.
+        source_address: local address that connections are made from; it places the client in the topology.
+        use_datanode_hostname: dial datanodes by name instead of by address.
+        parallel_reads: threads that fetch ranges of one client at the same time.
+        stripe_bytes: largest piece that one thread fetches of a long read.
+        readahead_bytes: how much a file object reads ahead.
+        block_tries: pipelines that are tried for a block, each without the datanodes that failed before.
+        topology_file: rules that map addresses to places; given, the client counts its bytes per link.
+    """
+
+    addresses: tuple[tuple[str, int], ...]
+    authority: str
+    user: str
+    real_user: str | None = None
+    block_size_bytes: int | None = None
+    replication: int | None = None
+    checksum: Checksum | None = None
+    packet_bytes: int | None = None
+    umask: int = 0o022
+    connect_timeout_s: float = 20.0
+    call_timeout_s: float = 120.0
+    read_timeout_s: float = 60.0
+    source_address: str | None = None
+    use_datanode_hostname: bool = False
+    parallel_reads: int = 8
+    stripe_bytes: int = 16 << 20
+    readahead_bytes: int = 4 << 20
+    block_tries: int = 6
+    topology_file: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.addresses:
+            raise ConfigurationError("no namenode address: give host and port, or a Hadoop configuration directory")
+        for name in ("parallel_reads", "stripe_bytes", "readahead_bytes", "block_tries"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; the least is 1")
+        for name in ("connect_timeout_s", "call_timeout_s", "read_timeout_s"):
+            if getattr(self, name) <= 0:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be more than 0 seconds")
+        if not 0 <= self.umask <= 0o777:
+            raise ConfigurationError(f"umask is {self.umask:o}; expected an octal number from 000 to 777")
+
+    @classmethod
+    def from_url(cls, url: str, **arguments: Any) -> ClientOptions:
+        """Options of `seamless://[user@]host[:port][,host[:port]...]/...`; see `make_options` for the arguments.
+
+        Raises:
+            ConfigurationError: another scheme, or what `make_options` raises.
+        """
+        scheme, separator, _ = url.partition("://")
+        if not separator or scheme not in SCHEMES:
+            raise ConfigurationError(f"URL {url!r} does not start with {' or '.join(f'{s}://' for s in SCHEMES)}")
+        return make_options(authority=urlsplit(url).netloc, **arguments)
+
+
+def make_options(
+    *,
+    authority: str = "",
+    hadoop_conf_dir: str | os.PathLike[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    **arguments: Any,
+) -> ClientOptions:
+    """Options from an authority, a Hadoop configuration and arguments; the more explicit one wins.
+
+    Args:
+        authority: `[user@]host[:port]`, several of them with commas, a configured nameservice, or "" for
+            `fs.defaultFS` of the Hadoop configuration.
+        hadoop_conf_dir: default: `HADOOP_CONF_DIR` of the environment, if it holds a configuration.
+        environment: default: that of the process. `HADOOP_USER_NAME` names the user.
+        arguments: fields of `ClientOptions` except `addresses` and `authority`.
+
+    Raises:
+        ConfigurationError: unknown argument (the nearest name is given), value out of range, no address.
+    """
+    environ = os.environ if environment is None else environment
+    configuration = _configuration(hadoop_conf_dir, environ)
+    user, _, names = authority.rpartition("@")
+    names = names or (configuration.default_authority() if configuration else None) or ""
+    if not names:
+        raise ConfigurationError(
+            "no namenode is named: give seamless://host:port/, host and port, or a Hadoop configuration directory "
+            "(hadoop_conf_dir or HADOOP_CONF_DIR) with fs.defaultFS"
+        )
+    values = _from_configuration(configuration) if configuration else {}
+    values |= {name: value for name, value in arguments.items() if value is not None}
+    _check_names(values)
+    _read_texts(values)
+    values["user"] = values.get("user") or unquote(user) or _default_user(environ)
+    return ClientOptions(addresses=_addresses(names, configuration), authority=names, **values)
+
+
+def _configuration(directory: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> HadoopConfiguration | None:
+    if directory is not None:
+        return load_hadoop_configuration(Path(directory))
+    implied = environ.get("HADOOP_CONF_DIR")
+    if implied and any(Path(implied, name).is_file() for name in FILES):
+        return load_hadoop_configuration(Path(implied))
+    return None
+
+
+def _addresses(names: str, configuration: HadoopConfiguration | None) -> tuple[tuple[str, int], ...]:
+    if configuration is not None and names in configuration.nameservices():
+        return configuration.namenodes(names)
+    return tuple(parse_address(name, f"namenode address {name!r}") for name in names.split(",") if name.strip())
+
+
+def _default_user(environ: Mapping[str, str]) -> str:
+    return environ.get("HADOOP_USER_NAME") or getpass.getuser()
+
+
+def _from_configuration(configuration: HadoopConfiguration) -> dict[str, Any]:
+    values = {
+        "block_size_bytes": configuration.size_bytes("dfs.blocksize"),
+        "replication": configuration.integer("dfs.replication"),
+        "packet_bytes": configuration.size_bytes("dfs.client-write-packet-size"),
+        "checksum": _checksum(configuration),
+        "umask": configuration.umask(),
+        "connect_timeout_s": configuration.duration_s("ipc.client.connect.timeout"),
+        "call_timeout_s": configuration.duration_s("ipc.client.rpc-timeout.ms") or None,
+        "read_timeout_s": configuration.duration_s("dfs.client.socket-timeout"),
+        "use_datanode_hostname": configuration.flag("dfs.client.use.datanode.hostname"),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _checksum(configuration: HadoopConfiguration) -> Checksum | None:
+    kind = configuration.get("dfs.checksum.type")
+    chunk = configuration.integer("dfs.bytes-per-checksum")
+    if kind is None and chunk is None:
+        return None
+    if kind is not None and kind not in ChecksumType.__members__:
+        raise ConfigurationError(f"{configuration.origin}: dfs.checksum.type is {kind!r}; expected CRC32C, CRC32, NULL")
+    return Checksum(ChecksumType[kind or "CRC32C"], chunk or 512)
+
+
+def _check_names(values: Mapping[str, Any]) -> None:
+    known = {field.name for field in dataclasses.fields(ClientOptions)} - {"addresses", "authority"}
+    for name in values.keys() - known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
+        raise ConfigurationError(f"unknown option {name!r}{hint}")
+
+
+def _read_texts(values: dict[str, Any]) -> None:
+    """Turns the textual forms that URLs and storage options use into values."""
+    umask = values.get("umask")
+    if isinstance(umask, str):
+        try:
+            values["umask"] = int(umask, 8)
+        except ValueError:
+            raise ConfigurationError(f"umask is {umask!r}; expected an octal number such as 022") from None
+    checksum = values.get("checksum")
+    if isinstance(checksum, str):
+        if checksum.upper() not in ChecksumType.__members__:
+            raise ConfigurationError(f"checksum is {checksum!r}; expected CRC32C, CRC32 or NULL")
+        values["checksum"] = Checksum(ChecksumType[checksum.upper()])
+    if isinstance(values.get("topology_file"), os.PathLike):
+        values["topology_file"] = os.fspath(values["topology_file"])
