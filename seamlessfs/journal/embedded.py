@@ -1,8 +1,11 @@
 """The journal in local files: one write and one fdatasync a batch.
 
 A directory of segments `<first txid>.journal`; the last one is appended to. A crash may leave a torn frame at the very
-end of the last segment, one that was never acknowledged: it is cut off. A damaged frame with anything whole behind it,
-or in an earlier segment, is damage to what was acknowledged, and nothing is replayed beyond it.
+end of the last segment, one that was never acknowledged: it is cut off before the next append. A damaged frame with
+anything whole behind it, or in an earlier segment, is damage to what was acknowledged: the journal is not opened.
+
+Small frames are written over zeros that were written ahead: the file system then has no new length to make durable,
+which makes an fdatasync faster by a third or more. Zeros at the end of the last segment are its end, like a torn frame.
 
 After a refusal of the disk the journal takes no more: what a failed fdatasync has left in memory or on disk is unknown.
 """
@@ -31,6 +34,10 @@ from seamlessfs.model.ids import Txid
 
 SEGMENT_BYTES: Final = 64 << 20
 """A new segment is begun beyond this: large enough that making one is rare, small enough to trim and to read whole."""
+ZEROS_AHEAD_BYTES: Final = 1 << 20
+"""Zeros that are written ahead at a time."""
+SMALL_FRAME_BYTES: Final = 16 << 10
+"""Larger frames are not worth it: writing their place twice costs more than the length."""
 _BEGINNING: Final = Txid(0)
 _SUFFIX: Final = ".journal"
 _UNFINISHED_SUFFIX: Final = ".new"
@@ -53,7 +60,7 @@ class EmbeddedJournal:
         start_after: Txid = _BEGINNING,
         fdatasync: Callable[[int], None] = os.fdatasync,
     ) -> None:
-        """Opens the journal, cutting off a torn tail; makes it when the directory has none.
+        """Opens the journal, which changes nothing that is there; makes it when the directory has none.
 
         Args:
             start_after: the number that the first payload of a new journal follows, as after a restore of the store.
@@ -71,6 +78,10 @@ class EmbeddedJournal:
         path.mkdir(parents=True, exist_ok=True)
         self._lock_fd = _lock(path)
         self._fd = -1
+        self._end = 0
+        """Where the next frame goes."""
+        self._written: int | None = 0
+        """How far the file has been written, zeros ahead included; None: what is behind the end must be cut off."""
         try:
             for unfinished in path.glob(f"*{_UNFINISHED_SUFFIX}"):
                 unfinished.unlink()
@@ -105,16 +116,16 @@ class EmbeddedJournal:
             raise ValueError(f"batch {txid} of {len(payload)} bytes cannot follow batch {self._last_txid}")
         try:
             if self._end > self._segment_bytes:
+                self._end_segment()
                 self._begin_segment()
-            frame = frame_header(txid, payload, self._segments[-1].header.seed)
-            _write_all(self._fd, [memoryview(frame), memoryview(payload)], self._end)
+            size_bytes = self._write(frame_header(txid, payload, self._segments[-1].header.seed), payload)
             self._fdatasync(self._fd)
         except OSError as error:
             self._failure = error
             self._take_back()
             raise OSError(error.errno, f"journal {self._path} cannot take batch {txid}: {error}") from error
         self._fdatasyncs += 1
-        self._end += len(frame) + len(payload)
+        self._end += size_bytes
         self._last_txid = txid
 
     def replay(self, after: Txid) -> Iterator[tuple[Txid, bytes]]:
@@ -152,9 +163,27 @@ class EmbeddedJournal:
         for txid, _, frame_end in _frames(last, None):  # noqa: B007 - the last one counts
             end = frame_end
         self._fd = os.open(last.path, os.O_WRONLY)
-        os.ftruncate(self._fd, end)
         os.fsync(self._fd)
-        self._last_txid, self._end = txid, end
+        self._last_txid, self._end, self._written = txid, end, None
+
+    def _write(self, frame: bytes, payload: bytes) -> int:
+        """Writes a frame at the end and, when they are used up, zeros behind it; answers the size of the frame."""
+        if self._written is None:
+            os.ftruncate(self._fd, self._end)
+            self._written = self._end
+        parts = [memoryview(frame), memoryview(payload)]
+        size_bytes = len(frame) + len(payload)
+        if self._end + size_bytes > self._written:
+            if size_bytes <= SMALL_FRAME_BYTES:
+                parts.append(memoryview(bytes(ZEROS_AHEAD_BYTES)))
+            self._written = self._end + sum(map(len, parts))
+        _write_all(self._fd, parts, self._end)
+        return size_bytes
+
+    def _end_segment(self) -> None:
+        """Cuts off the zeros: only the last segment may end in them."""
+        os.ftruncate(self._fd, self._end)
+        os.fsync(self._fd)
 
     def _begin_segment(self) -> None:
         """Makes the next segment; it gets its name only when its header is on disk."""
@@ -173,7 +202,7 @@ class EmbeddedJournal:
         if self._fd >= 0:
             os.close(self._fd)
         self._segments.append(_Segment(path, header))
-        self._fd, self._end = fd, SEGMENT_HEADER_BYTES
+        self._fd, self._end, self._written = fd, SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES
 
     def _take_back(self) -> None:
         """After a refusal: cuts off what may have been written, so that a restart does not find it. Best effort."""

@@ -35,12 +35,13 @@ class Layer:
         if before is MISSING and self._order is not None:
             self._unordered.append(key)
         self.writes[key] = value
-        self.size_bytes += _entry_bytes(key, value)
+        self.size_bytes += ENTRY_OVERHEAD_BYTES + len(key) + (0 if value is None else len(value))
         return before
 
     def restore(self, key: bytes, before: bytes | None) -> None:
         """Undoes a set(). The order may keep a key that the map has lost; scans pass over it."""
-        self.size_bytes -= _entry_bytes(key, self.writes[key])
+        value = self.writes[key]
+        self.size_bytes -= ENTRY_OVERHEAD_BYTES + len(key) + (0 if value is None else len(value))
         if before is MISSING:
             del self.writes[key]
         else:
@@ -63,10 +64,6 @@ class Layer:
             self._order.update(self._unordered)
             self._unordered.clear()
         return list(islice(self._order.irange(start, stop, (True, False)), limit))
-
-
-def _entry_bytes(key: bytes, value: bytes | None) -> int:
-    return ENTRY_OVERHEAD_BYTES + len(key) + (0 if value is None else len(value))
 
 
 class Below(Protocol):

@@ -4,7 +4,8 @@ The file is a directory with two tables: `data`, the map; `meta`, the last batch
 its pages but not the page that points at them (metasync=False): after a power cut the file may be one commit behind,
 never damaged, and the journal has the rest. sync=False is never used: it loses the file.
 
-The map (the address range of the file) is grown while nothing reads, since every reader's pages move.
+Reads take a read transaction from a pool and give it back; a commit makes those in the pool stale. The map (the address
+range of the file) is grown in a moment in which nothing reads, since growing moves every reader's pages.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,24 +28,32 @@ MAP_SIZE_BYTES: Final = 16 << 30
 """Address range to begin with; the file itself is as small as what it holds."""
 GROWTH_WAIT_S: Final = 60.0
 """How long a commit that needs a larger map waits for readers; snapshots live seconds."""
+GROWTH_ATTEMPT_S: Final = 0.001
+"""How long one attempt to grow keeps new readers out; look-ups under way take microseconds."""
+GROWTH_PAUSE_S: Final = 0.01
 READERS_MAX: Final = 512
+PUTS_AT_ONCE: Final = 2000
+"""Keys that are sorted and put in one go; sorting holds the interpreter, so it is kept to a millisecond."""
 _TXID_KEY: Final = b"applied_txid"
 
 
 class LmdbStore:
     """An ordered map on disk with MVCC snapshots."""
 
-    def __init__(self, path: Path, map_size_bytes: int = MAP_SIZE_BYTES) -> None:
+    def __init__(
+        self, path: Path, map_size_bytes: int = MAP_SIZE_BYTES, *, growth_wait_s: float = GROWTH_WAIT_S
+    ) -> None:
         """Opens the store, creating it when the directory has none.
 
         Raises:
             CorruptStore: the file is not one that this program wrote, or damaged. OSError: the disk refuses.
         """
         self._path = path
+        self._growth_wait_s = growth_wait_s
         path.mkdir(parents=True, exist_ok=True)
         file = path / "data.mdb"
         used_bytes = file.stat().st_size if file.exists() else 0
-        with self._translated("cannot be opened"):
+        try:
             self._env = lmdb.open(
                 str(path),
                 map_size=max(map_size_bytes, 2 * used_bytes),
@@ -55,11 +64,15 @@ class LmdbStore:
             )
             self._data = self._env.open_db(b"data")
             self._meta = self._env.open_db(b"meta")
-        self._reads = threading.Condition()
-        self._reads_open = 0
+        except lmdb.Error as error:
+            raise self._explained(error, "cannot be opened") from error
+        self._generation = 0
+        """Counts commits: a read transaction of an older generation does not see the newest."""
+        self._readers = _Readers(self)
         self._closed = False
-        with self._reading() as transaction:
-            self._applied_txid = self._txid_in(transaction)
+        reader = self._readers.take()
+        self._applied_txid = self._txid_in(reader[1])
+        self._readers.give_back(reader)
 
     @property
     def applied_txid(self) -> Txid:
@@ -70,39 +83,49 @@ class LmdbStore:
         return int(self._env.info()["map_size"])
 
     def get(self, key: bytes) -> bytes | None:
-        with self._reading() as transaction:
-            value: bytes | None = transaction.get(key)
-            return value
+        reader = self._readers.take()
+        try:
+            value: bytes | None = reader[1].get(key)
+        except lmdb.Error as error:
+            raise self._explained(error, f"cannot read record {key!r}") from error
+        finally:
+            self._readers.give_back(reader)
+        return value
 
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
-        with self._reading() as transaction:
-            yield from _scan(transaction, start, stop)
+        reader = self._readers.take()
+        try:
+            yield from _scan(reader[1], start, stop)
+        except lmdb.Error as error:
+            raise self._explained(error, f"cannot read records from {start!r}") from error
+        finally:
+            self._readers.give_back(reader)
 
     def apply(self, writes: WriteSet, txid: Txid) -> None:
         assert txid >= self._applied_txid, "batches are applied in order"
         while True:
             try:
-                with self._translated(f"cannot take batch {txid}"):
-                    self._commit(writes, txid)
+                self._commit(writes, txid)
                 break
             except lmdb.MapFullError:
                 self._grow()
+            except lmdb.Error as error:
+                raise self._explained(error, f"cannot take batch {txid}") from error
         self._applied_txid = txid
+        self._generation += 1
+        self._readers.drop_stale()
 
     def sync(self) -> Txid:
         txid = self._applied_txid
-        with self._translated("cannot be synced"):
+        try:
             self._env.sync(True)
+        except lmdb.Error as error:
+            raise self._explained(error, "cannot be synced") from error
         return txid
 
     def snapshot(self) -> Snapshot:
-        self._begin_read()
-        try:
-            transaction = self._env.begin(db=self._data)
-        except BaseException:
-            self._end_read()
-            raise
-        return LmdbSnapshot(self, transaction, self._txid_in(transaction))
+        reader = self._readers.take()
+        return LmdbSnapshot(self, reader, self._txid_in(reader[1]))
 
     def close(self) -> None:
         """Closes the file. Snapshots must have been closed before."""
@@ -111,13 +134,14 @@ class LmdbStore:
             self._env.close()
 
     def _commit(self, writes: WriteSet, txid: Txid) -> None:
-        puts = sorted((key, value) for key, value in writes.items() if value is not None)
         with self._env.begin(write=True, db=self._data) as transaction:
-            for key, value in writes.items():
-                if value is None:
-                    transaction.delete(key)
-            with transaction.cursor() as cursor:
-                cursor.putmulti(puts)
+            items = iter(writes.items())
+            while chunk := list(islice(items, PUTS_AT_ONCE)):
+                with transaction.cursor() as cursor:
+                    cursor.putmulti(sorted((key, value) for key, value in chunk if value is not None))
+                for key, value in chunk:
+                    if value is None:
+                        transaction.delete(key)
             transaction.put(_TXID_KEY, txid.to_bytes(8, "big"), db=self._meta)
 
     def _txid_in(self, transaction: Any) -> Txid:
@@ -125,62 +149,104 @@ class LmdbStore:
         return Txid(0 if value is None else int.from_bytes(value, "big"))
 
     def _grow(self) -> None:
-        """Doubles the map once nothing reads.
+        """Doubles the map.
 
         Raises:
             OSError: readers did not go away in time.
         """
         size_bytes = 2 * self.map_size_bytes
-        deadline = time.monotonic() + GROWTH_WAIT_S
-        with self._reads:
-            while self._reads_open:
-                if not self._reads.wait(deadline - time.monotonic()):
-                    raise OSError(
-                        errno.EBUSY,
-                        f"store {self._path} must grow to {size_bytes} bytes, but {self._reads_open} reads have been "
-                        f"open for {GROWTH_WAIT_S} s: restart with a larger map size",
-                    )
-            self._env.set_mapsize(size_bytes)
+        deadline = time.monotonic() + self._growth_wait_s
+        while not self._readers.alone(lambda: self._env.set_mapsize(size_bytes)):
+            if time.monotonic() > deadline:
+                raise OSError(
+                    errno.EBUSY,
+                    f"store {self._path} must grow to {size_bytes} bytes, but {self._readers.open} reads are open "
+                    f"after {self._growth_wait_s} s: end them, or restart with a larger map size",
+                )
+            time.sleep(GROWTH_PAUSE_S)
 
-    @contextmanager
-    def _reading(self) -> Iterator[Any]:
-        self._begin_read()
-        try:
-            with self._env.begin(db=self._data) as transaction:
-                yield transaction
-        finally:
-            self._end_read()
-
-    def _begin_read(self) -> None:
-        with self._reads:
-            self._reads_open += 1
-
-    def _end_read(self) -> None:
-        with self._reads:
-            self._reads_open -= 1
-            if not self._reads_open:
-                self._reads.notify_all()
-
-    @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except lmdb.MapFullError:
-            raise
-        except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError) as error:
-            raise CorruptStore(
+    def _explained(self, error: Exception, what: str) -> Exception:
+        if isinstance(
+            error, lmdb.CorruptedError | lmdb.PageNotFoundError | lmdb.InvalidError | lmdb.VersionMismatchError
+        ):
+            return CorruptStore(
                 f"store {self._path} {what}: {error}; restore the directory from a backup or another namenode"
-            ) from error
-        except lmdb.Error as error:
-            raise OSError(errno.EIO, f"store {self._path} {what}: {error}") from error
+            )
+        return OSError(errno.EIO, f"store {self._path} {what}: {error}")
+
+
+_Reader = tuple[int, Any]
+"""A read transaction and the generation that it sees at least."""
+
+
+class _Readers:
+    """The pool of read transactions. Taking and giving back need no lock: lists are atomic at their end."""
+
+    def __init__(self, store: LmdbStore) -> None:
+        self._store = store
+        self._idle: list[_Reader] = []
+        self._making = threading.Lock()
+        self.open = 0
+        """Transactions that exist, idle or taken; changed under the lock."""
+
+    def take(self) -> _Reader:
+        try:
+            reader = self._idle.pop()
+        except IndexError:
+            return self._make()
+        if reader[0] != self._store._generation:
+            self._end(reader)
+            return self._make()
+        return reader
+
+    def give_back(self, reader: _Reader) -> None:
+        if reader[0] == self._store._generation:
+            self._idle.append(reader)
+        else:
+            self._end(reader)
+
+    def drop_stale(self) -> None:
+        """Ends what is idle, so that it does not pin pages of the commit before."""
+        while True:
+            try:
+                reader = self._idle.pop()
+            except IndexError:
+                return
+            self._end(reader)
+
+    def alone(self, act: Callable[[], None]) -> bool:
+        """Runs `act` if a moment comes soon in which no transaction exists."""
+        deadline = time.monotonic() + GROWTH_ATTEMPT_S
+        with self._making:
+            while True:
+                while self._idle:
+                    self._idle.pop()[1].abort()
+                    self.open -= 1
+                if not self.open:
+                    act()
+                    return True
+                if time.monotonic() > deadline:
+                    return False
+
+    def _make(self) -> _Reader:
+        with self._making:
+            generation = self._store._generation
+            transaction = self._store._env.begin(db=self._store._data)
+            self.open += 1
+        return generation, transaction
+
+    def _end(self, reader: _Reader) -> None:
+        with self._making:
+            reader[1].abort()
+            self.open -= 1
 
 
 class LmdbSnapshot:
     """A read transaction of its own. One thread at a time."""
 
-    def __init__(self, store: LmdbStore, transaction: Any, txid: Txid) -> None:
+    def __init__(self, store: LmdbStore, reader: _Reader, txid: Txid) -> None:
         self._store = store
-        self._transaction = transaction
+        self._reader = reader
         self._txid = txid
         self._closed = False
 
@@ -189,17 +255,16 @@ class LmdbSnapshot:
         return self._txid
 
     def get(self, key: bytes) -> bytes | None:
-        value: bytes | None = self._transaction.get(key)
+        value: bytes | None = self._reader[1].get(key)
         return value
 
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return _scan(self._transaction, start, stop)
+        return _scan(self._reader[1], start, stop)
 
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._transaction.abort()
-            self._store._end_read()
+            self._store._readers.give_back(self._reader)
 
 
 def _scan(transaction: Any, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
