@@ -1,0 +1,220 @@
+"""The datanode as a whole: owns its parts, starts and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Callable
+
+from seamlessfs.config.datanode import DatanodeSettings
+from seamlessfs.datanode.commands import CommandRunner
+from seamlessfs.datanode.context import TransferContext
+from seamlessfs.datanode.control import ControlSession
+from seamlessfs.datanode.ipc import ClientDatanodeHandlers
+from seamlessfs.datanode.layout import write_durably
+from seamlessfs.datanode.ledger import Ledger
+from seamlessfs.datanode.log import event
+from seamlessfs.datanode.replicas import ReplicaChange, ReplicaStore
+from seamlessfs.datanode.reports import storage_messages, traffic_messages
+from seamlessfs.datanode.volume import PoolIdentity, Volume
+from seamlessfs.datanode.xceiver import TransferServer
+from seamlessfs.model.block import Block, ReplicaState
+from seamlessfs.model.cluster import DatanodeId, Location
+from seamlessfs.model.errors import ConfigurationError
+from seamlessfs.model.ids import DatanodeUuid, PoolId, StorageId
+from seamlessfs.model.principal import Principal
+from seamlessfs.net.rpc_server import ConnectionInfo, RpcServer
+from seamlessfs.net.traffic import IdcResolver
+from seamlessfs.security.secret import load_secret
+from seamlessfs.wire.pb.seamless import control_pb2 as pb
+from seamlessfs.wire.rpc.protocols import CLIENT_DATANODE_PROTOCOL
+
+
+class Datanode:
+    """A running datanode. Owner: the event loop that called `start`; transfers run on threads of their own."""
+
+    def __init__(self, settings: DatanodeSettings) -> None:
+        self.settings = settings
+        self.xfer_port = settings.xfer_port
+        self.ipc_port = settings.ipc_port
+        self._own_location = Location.parse(settings.location) if settings.location else None
+        self.ledger = Ledger(self._own_location)
+        self._volumes = [Volume(path, kind, settings.reserved_bytes) for kind, path in settings.volumes]
+        self.store = ReplicaStore(self._volumes, sync_on_close=settings.sync_on_close)
+        self._uuid = DatanodeUuid(str(uuid.uuid4()))
+        self._context = TransferContext(settings, self.store, self.ledger, self.identity)
+        self._server = TransferServer(self._context)
+        self._sessions: list[ControlSession] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._commands: CommandRunner | None = None
+        self._ipc: RpcServer | None = None
+        self._epoch = 0
+        self._joining = asyncio.Lock()
+
+    @property
+    def uuid(self) -> str:
+        return self._uuid
+
+    def identity(self) -> DatanodeId:
+        """Who this is and where it listens."""
+        return DatanodeId(
+            self._uuid,
+            self.settings.host,
+            self.settings.hostname or self.settings.host,
+            self.xfer_port,
+            self.settings.info_port,
+            self.ipc_port,
+        )
+
+    async def start(self) -> None:
+        """Opens the volumes, listens, and begins to look for the namenodes. Known replicas can be read at once.
+
+        Raises:
+            ConfigurationError: a setting or a directory cannot be used. CorruptStore: a directory is damaged.
+            OSError: a port cannot be had.
+        """
+        secret = load_secret(self.settings.cluster_secret_file)
+        try:
+            await asyncio.to_thread(self._open_volumes)
+            self.xfer_port = self._server.start()
+            await self._start_ipc()
+        except BaseException:
+            await self.stop()
+            raise
+        self._commands = CommandRunner(self._context, asyncio.get_running_loop())
+        if self.settings.port_file is not None:
+            ports = {"xfer": self.xfer_port, "ipc": self.ipc_port, "info": self.settings.info_port}
+            write_durably(self.settings.port_file, json.dumps(ports).encode())
+        event(
+            logging.INFO, "listening", uuid=self._uuid, host=self.settings.host, xfer=self.xfer_port, ipc=self.ipc_port
+        )
+        for address in self.settings.namenodes:
+            session = ControlSession(
+                address,
+                secret,
+                self,
+                heartbeat_interval_ms=self.settings.heartbeat_interval_ms,
+                report_interval_s=self.settings.block_report_interval_s,
+                reconnect_min_ms=self.settings.reconnect_min_ms,
+                reconnect_max_ms=self.settings.reconnect_max_ms,
+            )
+            self._sessions.append(session)
+            self._tasks.append(asyncio.create_task(session.run(), name=f"control {address}"))
+
+    async def wait(self) -> None:
+        """Runs until cancelled.
+
+        Raises:
+            RegistrationRefused: a namenode does not want this datanode.
+        """
+        await asyncio.gather(*self._tasks)
+
+    async def stop(self) -> None:
+        """Lets running transfers end for a moment, tells the namenodes what they made, and closes everything."""
+        await asyncio.to_thread(self._server.stop, self.settings.stop_grace_ms / 1000)
+        for session in self._sessions:
+            await session.flush(self.settings.stop_grace_ms / 1000)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._commands is not None:
+            self._commands.stop()
+        if self._ipc is not None:
+            await self._ipc.stop(self.settings.stop_grace_ms / 1000)
+        await asyncio.to_thread(self.store.close)
+        event(logging.INFO, "stopped", uuid=self._uuid)
+
+    def registration(self) -> pb.Register:
+        """What a namenode is told at the beginning of a stream; the session adds the proof."""
+        identity = self.identity()
+        return pb.Register(
+            cluster_id=self.store.pool.cluster_id if self.store.pool is not None else "",
+            hostname=identity.hostname,
+            ip=identity.ip,
+            xfer_port=identity.xfer_port,
+            info_port=identity.info_port,
+            ipc_port=identity.ipc_port,
+            location=self.settings.location,
+            storages=storage_messages(self.store.reports()),
+        )
+
+    async def joined(self, registered: pb.Registered) -> None:
+        """Takes cluster, pool, place and topology from a namenode.
+
+        Raises:
+            RegistrationRefused: a volume belongs to another cluster.
+        """
+        pool = PoolIdentity(
+            registered.cluster_id, PoolId(registered.pool_id), registered.namespace_id, registered.created_at_ms
+        )
+        async with self._joining:
+            await asyncio.to_thread(self.store.open_pool, pool, self._uuid)
+        own = Location.parse(registered.location) if registered.location else None
+        self.ledger.update(_resolver(registered.topology), own)
+        self._epoch = max(self._epoch, registered.epoch)
+
+    def heartbeat(self, sequence: int) -> pb.Heartbeat:
+        return pb.Heartbeat(
+            sequence=sequence,
+            storages=storage_messages(self.store.reports()),
+            xceivers=self._server.active,
+            traffic=traffic_messages(self.ledger.counter),
+            transfers_running=self._commands.running if self._commands is not None else 0,
+        )
+
+    def replicas(self) -> list[tuple[StorageId, list[tuple[Block, ReplicaState, int]]]]:
+        return [(volume.storage_id, self.store.columns(volume.storage_id)) for volume in self._volumes]
+
+    def carry_out(self, command: pb.FromNamenode, epoch: int, answer: Callable[[pb.FromDatanode], None]) -> None:
+        """Starts what a namenode orders, unless a later one has been heard of."""
+        kind = command.WhichOneof("body")
+        if epoch < self._epoch:
+            event(logging.WARNING, "command_of_deposed_namenode", kind=kind, epoch=epoch, current=self._epoch)
+        elif kind == "topology":
+            self.ledger.update(_resolver(command.topology), None)
+        elif self._commands is not None and kind in ("transfer", "invalidate"):
+            self._commands.start(command, answer)
+        else:
+            event(logging.WARNING, "command_unknown", kind=kind)
+
+    def listen(self, listener: Callable[[ReplicaChange], None]) -> None:
+        self.store.add_listener(listener)
+
+    def forget(self, listener: Callable[[ReplicaChange], None]) -> None:
+        self.store.remove_listener(listener)
+
+    def request_report(self) -> None:
+        """Sends a full report to every namenode."""
+        for session in self._sessions:
+            session.request_report()
+
+    def _open_volumes(self) -> None:
+        for volume in self._volumes:
+            volume.open()
+        known = {volume.datanode_uuid for volume in self._volumes if volume.datanode_uuid}
+        if len(known) > 1:
+            owners = ", ".join(sorted(known))
+            raise ConfigurationError(f"data_dirs belong to several datanodes ({owners}): give each its own")
+        if known:
+            self._uuid = known.pop()
+        pools = [pool for volume in self._volumes if (pool := volume.stored_pool()) is not None]
+        if any(pool != pools[0] for pool in pools):
+            raise ConfigurationError("data_dirs belong to several clusters: give each cluster its own directories")
+        if pools:
+            self.store.open_pool(pools[0], self._uuid)
+
+    async def _start_ipc(self) -> None:
+        handlers = ClientDatanodeHandlers(self.settings, self.store, self.request_report)
+        self._ipc = RpcServer({CLIENT_DATANODE_PROTOCOL: handlers.table()}, _authenticate)
+        _, self.ipc_port = await self._ipc.start(self.settings.host, self.settings.ipc_port)
+
+
+def _resolver(topology: pb.Topology) -> IdcResolver:
+    return IdcResolver((rule.network, Location.parse(rule.location)) for rule in topology.rules)
+
+
+def _authenticate(connection: ConnectionInfo) -> Principal:
+    """Nothing that the IPC port answers needs a permission: the caller's word is taken for who it is."""
+    return Principal(connection.user, real_user=connection.real_user)

@@ -1,0 +1,99 @@
+"""ClientDatanodeProtocol: what clients and `dfsadmin` ask a datanode's IPC port."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from seamlessfs import __version__
+from seamlessfs.config.datanode import DatanodeSettings
+from seamlessfs.datanode.replicas import ReplicaStore
+from seamlessfs.model.block import ReplicaState
+from seamlessfs.model.errors import ReplicaNotFound
+from seamlessfs.net.rpc_server import CallContext, Handler
+from seamlessfs.wire.convert.blocks import extended_block_from_pb, storage_type_to_pb
+from seamlessfs.wire.pb.hadoop import client_datanode_pb2 as pb
+from seamlessfs.wire.pb.hadoop import hdfs_pb2
+
+CONFIG_VERSION = "core-3.0.0,hdfs-1"
+"""What HDFS's own datanodes answer; tools print it."""
+
+
+class ClientDatanodeHandlers:
+    """One method a call, named as on the wire; `table` is what the server looks them up in."""
+
+    def __init__(self, settings: DatanodeSettings, store: ReplicaStore, request_report: Callable[[], None]) -> None:
+        self._settings = settings
+        self._store = store
+        self._request_report = request_report
+        self._started_s = time.monotonic()
+
+    def table(self) -> dict[str, Handler]:
+        return {
+            "getReplicaVisibleLength": self.get_replica_visible_length,
+            "getDatanodeInfo": self.get_datanode_info,
+            "getVolumeReport": self.get_volume_report,
+            "triggerBlockReport": self.trigger_block_report,
+            "getBalancerBandwidth": self.get_balancer_bandwidth,
+            "refreshNamenodes": self.refresh_namenodes,
+        }
+
+    def get_replica_visible_length(
+        self, context: CallContext, request: pb.GetReplicaVisibleLengthRequestProto
+    ) -> pb.GetReplicaVisibleLengthResponseProto:
+        """How much of a replica, usually one that is being written, may be read.
+
+        Raises:
+            ReplicaNotFound: it is not here or cannot be read; the client takes the next datanode.
+        """
+        wanted = extended_block_from_pb(request.block)
+        found = self._store.find(wanted.block.id) if self._store.serves(wanted.pool_id) else None
+        if found is None or found[1].generation_stamp < wanted.block.generation_stamp:
+            raise ReplicaNotFound(f"Replica does not exist {wanted.pool_id}:{wanted.block.id}")
+        if found[0] not in (ReplicaState.FINALIZED, ReplicaState.RBW):
+            raise ReplicaNotFound(f"Replica {wanted.pool_id}:{wanted.block.id} is {found[0].name}: it cannot be read")
+        return pb.GetReplicaVisibleLengthResponseProto(length=found[2])
+
+    def get_datanode_info(
+        self, context: CallContext, request: pb.GetDatanodeInfoRequestProto
+    ) -> pb.GetDatanodeInfoResponseProto:
+        info = hdfs_pb2.DatanodeLocalInfoProto(
+            softwareVersion=__version__, configVersion=CONFIG_VERSION, uptime=int(time.monotonic() - self._started_s)
+        )
+        return pb.GetDatanodeInfoResponseProto(localInfo=info)
+
+    def get_volume_report(
+        self, context: CallContext, request: pb.GetVolumeReportRequestProto
+    ) -> pb.GetVolumeReportResponseProto:
+        answer = pb.GetVolumeReportResponseProto()
+        for volume in self._store.volumes:
+            report = volume.report()
+            answer.volumeInfo.add(
+                path=str(volume.root / "current"),
+                storageType=storage_type_to_pb(volume.storage_type),
+                usedSpace=report.used,
+                freeSpace=report.remaining,
+                reservedSpace=self._settings.reserved_bytes,
+                reservedSpaceForReplicas=0,
+                numBlocks=len(self._store.columns(volume.storage_id)),
+            )
+        return answer
+
+    def trigger_block_report(
+        self, context: CallContext, request: pb.TriggerBlockReportRequestProto
+    ) -> pb.TriggerBlockReportResponseProto:
+        """Sends a full report to every namenode; incremental ones are always sent at once."""
+        if not request.incremental:
+            self._request_report()
+        return pb.TriggerBlockReportResponseProto()
+
+    def get_balancer_bandwidth(
+        self, context: CallContext, request: pb.GetBalancerBandwidthRequestProto
+    ) -> pb.GetBalancerBandwidthResponseProto:
+        return pb.GetBalancerBandwidthResponseProto(bandwidth=self._settings.balancer_bandwidth_bytes_per_s)
+
+    def refresh_namenodes(
+        self, context: CallContext, request: pb.RefreshNamenodesRequestProto
+    ) -> pb.RefreshNamenodesResponseProto:
+        """Succeeds; the list of namenodes is read at start."""
+        return pb.RefreshNamenodesResponseProto()

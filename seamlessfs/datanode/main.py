@@ -1,0 +1,48 @@
+"""A datanode as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+from seamlessfs.config.datanode import DatanodeSettings
+from seamlessfs.datanode.daemon import Datanode
+from seamlessfs.datanode.log import configure, event
+from seamlessfs.model.errors import ConfigurationError, CorruptStore, RegistrationRefused
+
+
+def run(settings: DatanodeSettings) -> int:
+    """Runs a datanode until SIGTERM or SIGINT.
+
+    Returns:
+        Exit status: 0 after a clean stop, 1 when it cannot start or no namenode of its cluster wants it.
+    """
+    configure()
+    return asyncio.run(serve(settings))
+
+
+async def serve(settings: DatanodeSettings) -> int:
+    """As `run`, inside an event loop and with the logging that there is."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        datanode = Datanode(settings)
+        await datanode.start()
+    except (ConfigurationError, CorruptStore, RegistrationRefused, OSError) as error:
+        event(logging.ERROR, "start_failed", error=error)
+        return 1
+    running = asyncio.create_task(datanode.wait())
+    asked = asyncio.create_task(stopping.wait())
+    await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
+    status = 0
+    if running.done():
+        status = 1
+        event(logging.ERROR, "refused", error=running.exception() or "the control streams ended")
+    running.cancel()
+    asked.cancel()
+    await datanode.stop()
+    await asyncio.gather(running, asked, return_exceptions=True)
+    return status

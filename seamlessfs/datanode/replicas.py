@@ -1,0 +1,381 @@
+"""All replicas of a datanode: which there are, on which volume, and every change of that."""
+
+from __future__ import annotations
+
+import enum
+import errno
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from seamlessfs.datanode import layout
+from seamlessfs.datanode.digests import Digest
+from seamlessfs.datanode.log import event
+from seamlessfs.datanode.open_replica import OpenReplica
+from seamlessfs.datanode.replica_writer import ReplicaWriter
+from seamlessfs.datanode.scan import scan_volume
+from seamlessfs.datanode.volume import PoolIdentity, Volume
+from seamlessfs.model.block import Block, Checksum, ReplicaState
+from seamlessfs.model.cluster import StorageReport
+from seamlessfs.model.errors import FileAlreadyExists, NotEnoughDatanodes, ReplicaNotFound
+from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PoolId, StorageId
+from seamlessfs.wire.checksum import META_HEADER_BYTES
+
+
+class ChangeKind(enum.IntEnum):
+    """What happened to a replica, numbered as in reports."""
+
+    RECEIVED = 0
+    RECEIVING = 1
+    DELETED = 2
+    CORRUPT = 3
+
+
+class ReplicaChange(NamedTuple):
+    """One entry of an incremental report. xxh3 is 0 where it is not known."""
+
+    kind: ChangeKind
+    storage_id: StorageId
+    block: Block
+    xxh3: int = 0
+
+
+@dataclass(slots=True)
+class Replica:
+    """A replica that this datanode has. Owner: ReplicaStore, under its lock; others get copies or `writer`."""
+
+    block: Block
+    state: ReplicaState
+    volume: Volume
+    checksum_bytes: int = 0
+    xxh3: int = 0
+    writer: ReplicaWriter | None = None
+
+    @property
+    def data_path(self) -> Path:
+        return self.volume.paths.finalized / layout.finalized_subdir(self.block.id) / layout.block_name(self.block.id)
+
+    @property
+    def meta_path(self) -> Path:
+        return self.data_path.with_name(layout.meta_name(self.block.id, self.block.generation_stamp))
+
+    def current(self) -> Block:
+        """The block with the stamp and the length that it has now."""
+        if self.writer is None:
+            return self.block
+        return Block(self.block.id, self.writer.generation_stamp, self.writer.on_disk_bytes)
+
+
+class ReplicaStore:
+    """The replicas of one block pool on some volumes. Thread-safe; no disk is touched under the map's lock."""
+
+    def __init__(self, volumes: Sequence[Volume], *, sync_on_close: bool) -> None:
+        self.volumes = tuple(volumes)
+        self.pool: PoolIdentity | None = None
+        self._sync_on_close = sync_on_close
+        self._lock = threading.Lock()
+        self._replicas: dict[BlockId, Replica] = {}
+        self._listeners: tuple[Callable[[ReplicaChange], None], ...] = ()
+        self._turn = itertools.count()
+
+    def add_listener(self, listener: Callable[[ReplicaChange], None]) -> None:
+        """Every later change is told to `listener`, on the thread that made it."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+    def remove_listener(self, listener: Callable[[ReplicaChange], None]) -> None:
+        with self._lock:
+            self._listeners = tuple(each for each in self._listeners if each != listener)
+
+    def open_pool(self, pool: PoolIdentity, datanode_uuid: DatanodeUuid) -> None:
+        """Makes every volume part of the pool and finds the replicas there; no change when it is open already.
+
+        Raises:
+            RegistrationRefused: a volume belongs to another cluster.
+        """
+        for volume in self.volumes:
+            volume.join(pool, datanode_uuid)
+        if self.pool is not None:
+            return
+        threads = [threading.Thread(target=self._load, args=(volume,), name="scan") for volume in self.volumes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.pool = pool
+        event(logging.INFO, "pool_open", pool=pool.pool_id, cluster=pool.cluster_id, replicas=len(self._replicas))
+
+    def serves(self, pool_id: PoolId) -> bool:
+        """Whether `pool_id` is the open pool."""
+        return self.pool is not None and self.pool.pool_id == pool_id
+
+    def find(self, block_id: BlockId) -> tuple[ReplicaState, Block, int, Volume] | None:
+        """State, block as it is now, visible length in bytes, and volume of a replica; None if there is none."""
+        with self._lock:
+            replica = self._replicas.get(block_id)
+            if replica is None:
+                return None
+            visible = replica.block.length if replica.writer is None else replica.writer.acked_bytes
+            return replica.state, replica.current(), visible, replica.volume
+
+    def open_replica(self, block: Block) -> tuple[OpenReplica, int]:
+        """Opens a replica for reading; an older generation stamp than the replica's is fine.
+
+        Returns:
+            The open replica, and its visible length in bytes.
+
+        Raises:
+            ReplicaNotFound: there is none, its stamp is older than asked, or it waits for recovery.
+        """
+        with self._lock:
+            replica = self._replicas.get(block.id)
+            writer = replica.writer if replica is not None else None
+        if replica is None:
+            raise ReplicaNotFound(f"Replica not found for blk_{block.id}_{block.generation_stamp}")
+        found = replica.current()
+        if found.generation_stamp < block.generation_stamp:
+            raise ReplicaNotFound(
+                f"Replica generation stamp < block generation stamp, block=blk_{block.id}_{block.generation_stamp}, "
+                f"replica=blk_{block.id}_{found.generation_stamp}"
+            )
+        try:
+            if writer is not None and replica.state is ReplicaState.RBW:
+                with writer.lock:
+                    opened = OpenReplica.open(writer.data_path, writer.meta_path, writer.on_disk_bytes)
+                return opened, writer.acked_bytes
+            if replica.state is not ReplicaState.FINALIZED:
+                raise ReplicaNotFound(f"Replica blk_{block.id} is {replica.state.name}: it cannot be read")
+            return OpenReplica.open(replica.data_path, replica.meta_path, found.length), found.length
+        except FileNotFoundError as error:
+            raise ReplicaNotFound(f"Replica files of blk_{block.id} are gone: {error}") from error
+
+    def create(
+        self, block: Block, state: ReplicaState, checksum: Checksum, storage_id: str | None, storage_type: str
+    ) -> ReplicaWriter:
+        """Starts a new replica: RBW when a client writes it, TEMPORARY when it is a copy.
+
+        Raises:
+            FileAlreadyExists: there is a replica of this block already. NotEnoughDatanodes: no volume has room.
+            OSError: the disk refuses.
+        """
+        self._drop_unfinished(block, state)
+        volume = self._choose_volume(storage_id, storage_type, block.length)
+        directory = volume.paths.rbw if state is ReplicaState.RBW else volume.paths.tmp
+        try:
+            writer = ReplicaWriter.create(volume, block, state, directory, checksum)
+        except FileExistsError as error:
+            raise FileAlreadyExists(f"Block blk_{block.id} already has files on {volume.root}") from error
+        except OSError as error:
+            self.note_failure(volume, error)
+            raise
+        with self._lock:
+            taken = block.id in self._replicas
+            if not taken:
+                self._replicas[block.id] = Replica(block, state, volume, writer=writer)
+        if taken:
+            writer.delete_files()
+            raise FileAlreadyExists(f"Block blk_{block.id} already exists")
+        if state is ReplicaState.RBW:
+            self.tell(ReplicaChange(ChangeKind.RECEIVING, volume.storage_id, Block(block.id, block.generation_stamp)))
+        return writer
+
+    def finalize(self, writer: ReplicaWriter) -> Block:
+        """Makes a replica final, durable (by default) and known to the namenodes.
+
+        Raises:
+            ReplicaNotFound: the replica was taken away meanwhile. OSError: the disk refuses.
+        """
+        if self._sync_on_close:
+            writer.sync()
+        xxh3 = writer.digest()
+        block = Block(writer.block_id, writer.generation_stamp, writer.on_disk_bytes)
+        volume = writer.volume
+        final = Replica(block, ReplicaState.FINALIZED, volume, xxh3=xxh3)
+        layout.make_directory(final.data_path.parent)
+        writer.rename_into(final.data_path, final.meta_path)
+        if self._sync_on_close:
+            layout.sync_directory(final.data_path.parent)
+        with self._lock:
+            present = self._replicas.get(block.id)
+            if present is None or present.writer is not writer:
+                raise ReplicaNotFound(f"Replica {writer} was taken away from its writer")
+            final.checksum_bytes = writer.disk_usage_bytes - block.length
+            self._replicas[block.id] = final
+        writer.close()
+        volume.digests.append(Digest(block.id, block.generation_stamp, block.length, xxh3))
+        self.tell(ReplicaChange(ChangeKind.RECEIVED, volume.storage_id, block, xxh3))
+        return block
+
+    def convert_to_rbw(self, writer: ReplicaWriter) -> None:
+        """Makes a copied replica of a block that is still being written (TRANSFER_RBW) one that a pipeline can use."""
+        rbw = writer.volume.paths.rbw
+        writer.rename_into(rbw / writer.data_path.name, rbw / writer.meta_path.name)
+        with self._lock:
+            replica = self._replicas.get(writer.block_id)
+            if replica is None or replica.writer is not writer:
+                raise ReplicaNotFound(f"Replica {writer} was taken away from its writer")
+            replica.state = writer.state = ReplicaState.RBW
+        writer.acknowledge(writer.on_disk_bytes)
+
+    def discard(self, writer: ReplicaWriter) -> None:
+        """Removes a replica that will not be finished, unless a recovery has gone on with it."""
+        with self._lock:
+            replica = self._replicas.get(writer.block_id)
+            mine = replica is not None and replica.writer is writer
+            if mine:
+                del self._replicas[writer.block_id]
+        if not mine:
+            writer.close()
+            return
+        writer.delete_files()
+        if writer.state is ReplicaState.RBW:
+            self.tell(ReplicaChange(ChangeKind.DELETED, writer.volume.storage_id, writer_block(writer)))
+
+    def reopen(self, block_id: BlockId, stamp: GenerationStamp, length: int | None = None) -> ReplicaWriter:
+        """Goes on with a replica under a newer stamp: a finalised one becomes RBW, an RBW one changes its writer.
+
+        Args:
+            length: cut the replica to that many bytes; None: keep what was acknowledged.
+
+        Raises:
+            ReplicaNotFound: there is no such replica, or it waits for recovery.
+        """
+        with self._lock:
+            replica = self._replicas.get(block_id)
+        if replica is None or replica.state not in (ReplicaState.FINALIZED, ReplicaState.RBW):
+            raise ReplicaNotFound(f"Replica blk_{block_id} is not here, or cannot be written to")
+        previous = replica.writer
+        if previous is not None:
+            previous.stop()
+            paths, found, keep = (previous.data_path, previous.meta_path), replica.current(), previous.acked_bytes
+            previous.close()
+        else:
+            paths, found, keep = (replica.data_path, replica.meta_path), replica.block, replica.block.length
+        with OpenReplica.open(*paths, found.length) as opened:
+            checksum = opened.checksum
+        writer = ReplicaWriter.reopen(replica.volume, found, paths, checksum)
+        writer.acknowledge(keep)
+        rbw = replica.volume.paths.rbw
+        if previous is None:
+            writer.rename_into(rbw / paths[0].name, rbw / paths[1].name)
+        writer.restamp(stamp)
+        with self._lock:
+            self._replicas[block_id] = Replica(writer_block(writer), ReplicaState.RBW, replica.volume, writer=writer)
+        writer.truncate(keep if length is None else length)
+        return writer
+
+    def invalidate(self, block_id: BlockId, stamp: GenerationStamp, storage_id: str = "") -> bool:
+        """Deletes a replica unless its stamp is newer; tells whether there was one to delete."""
+        with self._lock:
+            replica = self._replicas.get(block_id)
+            if replica is None or replica.current().generation_stamp > stamp:
+                return False
+            if storage_id and replica.volume.storage_id != storage_id:
+                return False
+            del self._replicas[block_id]
+        block = replica.current()
+        if replica.writer is not None:
+            replica.writer.stop()
+            replica.writer.delete_files()
+        else:
+            self._delete_files(replica)
+        self.tell(ReplicaChange(ChangeKind.DELETED, replica.volume.storage_id, block))
+        return True
+
+    def columns(self, storage_id: StorageId) -> list[tuple[Block, ReplicaState, int]]:
+        """Replicas of a volume for a full report: block, state, xxh3; by ascending id."""
+        with self._lock:
+            found = [each for each in self._replicas.values() if each.volume.storage_id == storage_id]
+        found.sort(key=lambda replica: replica.block.id)
+        return [
+            (replica.current(), replica.state, replica.xxh3)
+            for replica in found
+            if replica.state is not ReplicaState.TEMPORARY
+        ]
+
+    def count(self) -> int:
+        return len(self._replicas)
+
+    def reports(self) -> list[StorageReport]:
+        """State of each volume."""
+        return [volume.report() for volume in self.volumes]
+
+    def tell(self, change: ReplicaChange) -> None:
+        """Queues an entry of an incremental report."""
+        for listener in self._listeners:
+            listener(change)
+
+    def note_failure(self, volume: Volume, error: OSError) -> None:
+        """Takes a volume out of use when its error says that the disk, not the request, is bad."""
+        if error.errno in (errno.EIO, errno.EROFS) and not volume.failed:
+            volume.failed = True
+            event(logging.ERROR, "volume_failed", path=volume.root, storage=volume.storage_id, error=error)
+
+    def close(self) -> None:
+        """Closes what is being written; it is found as RWR at the next start."""
+        with self._lock:
+            writers = [each.writer for each in self._replicas.values() if each.writer is not None]
+        for writer in writers:
+            writer.stop()
+            writer.close()
+        for volume in self.volumes:
+            volume.close()
+
+    def _load(self, volume: Volume) -> None:
+        digests: list[Digest] = []
+        known = volume.digests.load()
+        for found in scan_volume(volume):
+            digest = known.get(found.block.id)
+            xxh3 = 0
+            if digest is not None and digest[:3] == (found.block.id, found.block.generation_stamp, found.block.length):
+                digests.append(digest)
+                xxh3 = digest.xxh3
+            replica = Replica(found.block, found.state, volume, found.meta_bytes, xxh3)
+            volume.add_used(found.block.length + found.meta_bytes)
+            with self._lock:
+                present = self._replicas.get(found.block.id)
+                if present is None or present.block.generation_stamp < found.block.generation_stamp:
+                    self._replicas[found.block.id] = replica
+        volume.digests.rewrite(digests)
+
+    def _drop_unfinished(self, block: Block, state: ReplicaState) -> None:
+        """A copy replaces what an earlier write or copy of the same or an older stamp left unfinished."""
+        with self._lock:
+            replica = self._replicas.get(block.id)
+            if replica is None:
+                return
+            leftover = replica.state is not ReplicaState.FINALIZED and (
+                replica.current().generation_stamp < block.generation_stamp
+                or (state is ReplicaState.TEMPORARY and replica.state is ReplicaState.RWR)
+            )
+        if not leftover or not self.invalidate(block.id, block.generation_stamp):
+            raise FileAlreadyExists(
+                f"Block blk_{block.id}_{block.generation_stamp} already exists in state {replica.state.name}"
+            )
+
+    def _choose_volume(self, storage_id: str | None, storage_type: str, need_bytes: int) -> Volume:
+        usable = [volume for volume in self.volumes if not volume.failed and volume.report().remaining > need_bytes]
+        for volume in usable:
+            if storage_id and volume.storage_id == storage_id:
+                return volume
+        usable = [volume for volume in usable if volume.storage_type == storage_type] or usable
+        if not usable:
+            raise NotEnoughDatanodes(f"No volume of this datanode has {need_bytes} bytes left: free space or add disks")
+        return usable[next(self._turn) % len(usable)]
+
+    def _delete_files(self, replica: Replica) -> None:
+        data, meta = replica.data_path, replica.meta_path
+        if replica.state is not ReplicaState.FINALIZED:
+            data, meta = replica.volume.paths.rbw / data.name, replica.volume.paths.rbw / meta.name
+        data.unlink(missing_ok=True)
+        meta.unlink(missing_ok=True)
+        replica.volume.add_used(-(replica.block.length + (replica.checksum_bytes or META_HEADER_BYTES)))
+
+
+def writer_block(writer: ReplicaWriter) -> Block:
+    """The block that a writer has in hand, as far as it is written."""
+    return Block(writer.block_id, writer.generation_stamp, writer.on_disk_bytes)

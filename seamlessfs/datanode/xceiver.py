@@ -1,0 +1,206 @@
+"""The transfer port: accepts connections and serves the operations on each, one thread a connection."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from seamlessfs.datanode.checksums import block_checksum
+from seamlessfs.datanode.context import TransferContext
+from seamlessfs.datanode.log import event
+from seamlessfs.datanode.receive import write_block
+from seamlessfs.datanode.send import read_block
+from seamlessfs.datanode.transfer import transfer_block
+from seamlessfs.model.errors import CallTimeout, SeamlessError
+from seamlessfs.net.stream import BlockingStream
+from seamlessfs.wire.pb.hadoop import datatransfer_pb2 as pb
+from seamlessfs.wire.xfer.ack import Status
+from seamlessfs.wire.xfer.delimited import encode_delimited
+from seamlessfs.wire.xfer.limits import op_bytes_max
+from seamlessfs.wire.xfer.ops import (
+    OP_HEADER_BYTES,
+    BlockChecksumOp,
+    Op,
+    Operation,
+    ReadBlockOp,
+    TransferBlockOp,
+    WriteBlockOp,
+    decode_op,
+    parse_op_header,
+)
+from seamlessfs.wire.xfer.response import OpResponse
+
+BACKLOG = 1024
+"""Connections that the kernel holds while all threads are busy."""
+
+ACCEPT_RETRY_S = 0.1
+"""Pause after a failed accept (no descriptors left), so that it does not spin."""
+
+_NO_DESCRIPTORS = "You cannot pass file descriptors over anything but a UNIX domain socket."
+
+
+class TransferServer:
+    """Owns the listening socket, its thread, and the connections being served."""
+
+    def __init__(self, context: TransferContext) -> None:
+        self._context = context
+        self._listener: socket.socket | None = None
+        self._acceptor: threading.Thread | None = None
+        self._slots = threading.BoundedSemaphore(context.settings.max_xceivers)
+        self._workers = ThreadPoolExecutor(context.settings.max_xceivers, thread_name_prefix="xceiver")
+        self._guard = threading.Lock()
+        self._busy: set[BlockingStream] = set()
+        self._idle: set[BlockingStream] = set()
+        self._stopping = False
+        self._pause = threading.Event()
+
+    @property
+    def active(self) -> int:
+        """Connections that are in an operation now."""
+        return len(self._busy)
+
+    def start(self) -> int:
+        """Listens; returns the port.
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        settings = self._context.settings
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listener = socket.create_server(
+            (settings.host, settings.xfer_port), family=family, backlog=BACKLOG, reuse_port=False
+        )
+        self._listener = listener
+        self._acceptor = threading.Thread(target=self._accept, args=(listener,), name="xceiver-accept", daemon=True)
+        self._acceptor.start()
+        port: int = listener.getsockname()[1]
+        return port
+
+    def stop(self, grace_s: float) -> None:
+        """Takes no more operations, lets those that run end for `grace_s`, then cuts them off."""
+        self._stopping = True
+        self._pause.set()
+        if self._listener is not None:
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+        if self._acceptor is not None:
+            self._acceptor.join()
+        with self._guard:
+            self._cut(self._idle)
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        drained = threading.Event()
+        waiter = threading.Thread(target=self._await_workers, args=(drained,), daemon=True)
+        waiter.start()
+        if not drained.wait(grace_s):
+            with self._guard:
+                self._cut(self._busy | self._idle)
+            waiter.join()
+
+    def _await_workers(self, drained: threading.Event) -> None:
+        self._workers.shutdown(wait=True)
+        drained.set()
+
+    @staticmethod
+    def _cut(streams: set[BlockingStream]) -> None:
+        for stream in streams:
+            with contextlib.suppress(OSError):
+                stream.socket.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while not self._stopping:
+            self._slots.acquire()
+            try:
+                connection, address = listener.accept()
+            except OSError as error:
+                self._slots.release()
+                if not self._stopping:
+                    event(logging.ERROR, "accept_failed", error=error)
+                    self._pause.wait(ACCEPT_RETRY_S)
+                continue
+            try:
+                self._workers.submit(self._serve_connection, connection, str(address[0]))
+            except RuntimeError:
+                connection.close()
+                self._slots.release()
+
+    def _serve_connection(self, connection: socket.socket, peer: str) -> None:
+        stream = None
+        try:
+            settings = self._context.settings
+            stream = BlockingStream(
+                connection,
+                read_timeout_s=settings.first_op_timeout_ms / 1000,
+                write_timeout_s=settings.write_timeout_ms / 1000,
+            )
+            self._serve_operations(stream, peer)
+        except (ConnectionError, CallTimeout) as error:
+            event(logging.DEBUG, "connection_ended", peer=peer, error=error)
+        except (SeamlessError, OSError) as error:
+            event(logging.WARNING, "connection_dropped", peer=peer, error=error, kind=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 a fault in one operation must not end silently with its thread
+            event(logging.ERROR, "connection_fault", peer=peer, error=repr(error), at=_origin(error))
+        finally:
+            if stream is not None:
+                with self._guard:
+                    self._busy.discard(stream)
+                    self._idle.discard(stream)
+            connection.close()
+            self._slots.release()
+
+    def _serve_operations(self, stream: BlockingStream, peer: str) -> None:
+        settings = self._context.settings
+        again = True
+        while again and not self._stopping:
+            with self._guard:
+                self._busy.discard(stream)
+                self._idle.add(stream)
+            head = stream.recv_or_end(OP_HEADER_BYTES)
+            if head is None:
+                return
+            with self._guard:
+                self._idle.discard(stream)
+                self._busy.add(stream)
+            stream.set_timeouts(read_timeout_s=settings.read_timeout_ms / 1000)
+            op = parse_op_header(head)
+            again = self._dispatch(stream, decode_op(op, stream.read_varint_delimited(op_bytes_max)), peer)
+            stream.set_timeouts(read_timeout_s=settings.socket_keepalive_ms / 1000)
+
+    def _dispatch(self, stream: BlockingStream, op: Operation, peer: str) -> bool:
+        if isinstance(op, ReadBlockOp):
+            return read_block(self._context, stream, op, peer)
+        if isinstance(op, WriteBlockOp):
+            return write_block(self._context, stream, op, peer)
+        if isinstance(op, BlockChecksumOp):
+            return block_checksum(self._context, stream, op, peer)
+        if isinstance(op, TransferBlockOp):
+            return transfer_block(self._context, stream, op, peer)
+        return _refuse(stream, op.op)
+
+
+def _refuse(stream: BlockingStream, op: Op) -> bool:
+    """Answers what is not served here so that stock clients go on without it."""
+    if op is Op.REQUEST_SHORT_CIRCUIT_FDS:
+        stream.sendall(OpResponse(Status.ERROR, message=_NO_DESCRIPTORS).encode())
+    elif op is Op.REQUEST_SHORT_CIRCUIT_SHM:
+        refusal = pb.ShortCircuitShmResponseProto(status="ERROR_UNSUPPORTED", error=_NO_DESCRIPTORS)
+        stream.sendall(encode_delimited(refusal))
+    elif op is Op.RELEASE_SHORT_CIRCUIT_FDS:
+        released = pb.ReleaseShortCircuitAccessResponseProto(status="ERROR_UNSUPPORTED", error=_NO_DESCRIPTORS)
+        stream.sendall(encode_delimited(released))
+    else:
+        stream.sendall(
+            OpResponse(Status.ERROR_UNSUPPORTED, message=f"{op.name} is not supported by this datanode").encode()
+        )
+    return False
+
+
+def _origin(error: BaseException) -> str:
+    """File and line where an unexpected error was raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
