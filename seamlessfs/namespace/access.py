@@ -5,7 +5,6 @@ from __future__ import annotations
 from seamlessfs.model import path as paths
 from seamlessfs.model.errors import (
     AccessDenied,
-    DirectoryTooLarge,
     FileNotFound,
     IllegalArgument,
     NameTooLong,
@@ -133,16 +132,3 @@ def new_names(ctx: Context, at: Resolved) -> None:
             raise IllegalArgument('".snapshot" is a reserved name.')
         if i == 0 and name == paths.RESERVED:
             raise IllegalArgument('File name ".reserved" is reserved and cannot be created.')
-
-
-def room(ctx: Context, directory: Inode, directory_path: str) -> None:
-    """A directory may take one more entry. What the open batch has added already is counted from its next seal on.
-
-    Raises:
-        DirectoryTooLarge: it is full.
-    """
-    if isinstance(directory, Directory) and directory.children >= ctx.limits.directory_entries_max:
-        raise DirectoryTooLarge(
-            f"The directory item limit of {directory_path} is exceeded: "
-            f"limit={ctx.limits.directory_entries_max} items={directory.children + 1}"
-        )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from seamlessfs.model.errors import CorruptStore
+from seamlessfs.model.errors import CorruptStore, DirectoryTooLarge
 from seamlessfs.model.ids import InodeId
 from seamlessfs.namespace import tree
 from seamlessfs.store import keys
@@ -48,6 +48,21 @@ class Totaller:
             children += more_children
             modified_at_ms = modified_at_ms or earlier_ms
         tx.put(key, _DELTA.pack(*totals, children, modified_at_ms))
+
+    def require_room(self, tx: Transaction, directory: Inode, path: str, entries_max: int) -> None:
+        """A directory may take one more entry, what the open batch has added included.
+
+        Raises:
+            DirectoryTooLarge: it is full.
+        """
+        value = tx.get(keys.delta(directory.id))
+        children = directory.children if isinstance(directory, Directory) else 0
+        if value is not None:
+            children += _DELTA.unpack(value)[4]
+        if children >= entries_max:
+            raise DirectoryTooLarge(
+                f"The directory item limit of {path} is exceeded: limit={entries_max} items={children + 1}"
+            )
 
     def settle(self, tx: Transaction) -> None:
         """Brings every directory's record up to date with what was gathered. May be called within an operation."""

@@ -12,7 +12,7 @@ from seamlessfs.model.errors import (
     RemoteIOError,
 )
 from seamlessfs.model.ids import PolicyId
-from seamlessfs.model.path import RESERVED, components
+from seamlessfs.model.path import RESERVED, components, join
 from seamlessfs.model.policy import PlacementPolicy
 from seamlessfs.model.status import FileStatus
 from seamlessfs.namespace import access, counters, registry, totals, tree
@@ -62,7 +62,7 @@ def mkdirs(state: State, tx: Transaction, ctx: Context, path: str, permission: i
     if not create_parent:
         access.parent_exists(at)
     access.new_names(ctx, at)
-    access.room(ctx, at.nodes[-1], at.path)
+    _require_room(state, tx, ctx, at)
     parent = _make_directories(state, tx, ctx, at, permission & 0o777 | _IMPLICIT_MODE)
     directory = _new_directory(tx, ctx, parent, permission & MODE_MASK)
     _link(state, tx, ctx, parent, at.names[-1], directory, Totals(directories=1))
@@ -89,7 +89,7 @@ def create(state: State, tx: Transaction, ctx: Context, request: CreateRequest) 
         raise FileAlreadyExists(f"{at.path} for client {request.client_machine} already exists")
     parent_node = at.nodes[len(at.names) - 1] if existing is not None else at.nodes[-1]
     if existing is None:
-        access.room(ctx, parent_node, at.parent_path)
+        _require_room(state, tx, ctx, at)
     if isinstance(existing, File):
         _remove_overwritten(state, tx, parent_node, at, existing)
         parent = parent_node
@@ -165,6 +165,11 @@ def _check_replication(ctx: Context, path: str, replication: int, client_name: s
         else f" is less than the required minimum of {limits.replication_min}"
     )
     raise RemoteIOError(f"Requested replication factor of {replication}{bound} for {path} from {client_name}")
+
+
+def _require_room(state: State, tx: Transaction, ctx: Context, at: Resolved) -> None:
+    deepest = join(at.names[: len(at.nodes) - 1])
+    state.totals.require_room(tx, at.nodes[-1], deepest, ctx.limits.directory_entries_max)
 
 
 def _remove_overwritten(state: State, tx: Transaction, parent: Inode, at: Resolved, file: File) -> None:

@@ -47,7 +47,7 @@ def rename(state: State, tx: Transaction, ctx: Context, source_path: str, target
         return False
     if not target.parent.is_directory:
         return False
-    _check_new_entry(ctx, source, target)
+    _check_new_entry(state, tx, ctx, source, target)
     _move(state, tx, ctx, source, target, record)
     return True
 
@@ -79,7 +79,7 @@ def rename2(state: State, tx: Transaction, ctx: Context, source_path: str, targe
         raise FileNotFound(f"rename destination parent {target.path} not found.")
     if not parent.is_directory:
         raise ParentNotDirectory(f"rename destination parent {target.path} is a file.")
-    _check_new_entry(ctx, source, target)
+    _check_new_entry(state, tx, ctx, source, target)
     if target.last is not None:
         deleting.remove(state, tx, ctx, parent, target.names[-1], target.last)
     _move(state, tx, ctx, source, target, record)
@@ -129,11 +129,11 @@ def _check_overwrite(
         raise RemoteIOError(f"rename destination directory is not empty: {target.path}")
 
 
-def _check_new_entry(ctx: Context, source: Resolved, target: Resolved) -> None:
+def _check_new_entry(state: State, tx: Transaction, ctx: Context, source: Resolved, target: Resolved) -> None:
     if target.last is None:
         access.new_names(ctx, target)
     if target.parent is not None and source.parent is not None and source.parent.id != target.parent.id:
-        access.room(ctx, target.parent, target.parent_path)
+        state.totals.require_room(tx, target.parent, target.parent_path, ctx.limits.directory_entries_max)
 
 
 def _move(state: State, tx: Transaction, ctx: Context, source: Resolved, target: Resolved, record: Inode) -> None:
