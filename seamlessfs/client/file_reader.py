@@ -1,0 +1,274 @@
+"""Reads a file: verified, from the nearest replica, over to the next one when that fails."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from seamlessfs.client.block_reader import BlockReader, read_block
+from seamlessfs.client.replica_choice import (
+    Attempts,
+    BlockRange,
+    FileLayout,
+    ReadReplica,
+    RefetchLocations,
+    decide,
+    explain,
+    layout_of,
+)
+from seamlessfs.client.session import Session
+from seamlessfs.client.visible_length import fetch_visible_length
+from seamlessfs.model.block import LocatedBlock, ReplicaLocation
+from seamlessfs.model.errors import ChecksumMismatch, NoLiveReplica, SeamlessError
+from seamlessfs.model.ids import DatanodeUuid
+
+PREFETCH_BLOCKS = 10
+"""Blocks whose locations are asked for at a time, as the Java client does."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """A read of a block that goes on behind what was asked for, kept for the next sequential read.
+
+    `pid`: a child of a fork must not read from its parent's connection.
+    """
+
+    reader: BlockReader
+    replica: ReplicaLocation
+    located: LocatedBlock
+    position: int
+    end: int
+    pid: int
+
+
+class FileReader:
+    """Random access to one version of a file. Thread-safe and fork-safe; holds no lock.
+
+    The length and the blocks are those at the time of opening. What is learned about replicas (newer locations,
+    datanodes that failed) is replaced as a whole, never changed in place.
+    """
+
+    def __init__(
+        self, session: Session, path: str, layout: FileLayout, wait: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.path = path
+        self.length = layout.length
+        self._session = session
+        self._layout = layout
+        self._wait = wait
+        self._suspects: frozenset[DatanodeUuid] = frozenset()
+        self._parked: list[_Stream] = []
+        self._sequential_at = -1
+        self._closed = False
+
+    @classmethod
+    def open(cls, session: Session, path: str) -> FileReader:
+        """Asks for the blocks of a file.
+
+        Raises:
+            FileNotFound: there is no such file, or it is a directory.
+            NoLiveReplica: its last block is being written, and no datanode tells how much of it can be read.
+        """
+        block_size = session.options.block_size_bytes or 128 << 20
+        located = session.namenode.get_block_locations(path, 0, PREFETCH_BLOCKS * block_size)
+        last = located.last_block
+        open_length = 0
+        if last is not None and located.under_construction and not located.last_block_complete:
+            open_length = fetch_visible_length(session, last, path)
+        return cls(session, path, layout_of(located, open_length))
+
+    def pread(self, offset: int, length: int, parallel: bool = True) -> bytes:
+        """Bytes [offset, offset + length), fewer at the end of the file.
+
+        Args:
+            parallel: whether long reads may use several threads; False inside the client's own pool.
+
+        Raises:
+            NoLiveReplica: a block could not be read from any replica.
+        """
+        size = self._size_from(offset, length)
+        if not size:
+            return b""
+        target = io.BytesIO()
+        target.seek(size - 1)
+        target.write(b"\0")
+        with target.getbuffer() as view:
+            self._fill(offset, view, parallel)
+        return target.getvalue()
+
+    def pread_into(self, offset: int, buffer: memoryview, parallel: bool = True) -> int:
+        """Fills `buffer` from `offset` and returns how many bytes that were; see `pread`."""
+        size = self._size_from(offset, len(buffer))
+        if size:
+            self._fill(offset, buffer[:size], parallel)
+        return size
+
+    def close(self) -> None:
+        """Closes the connection that a sequential read may have left open."""
+        self._closed = True
+        self._drop_parked()
+
+    def __enter__(self) -> FileReader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self._drop_parked()
+
+    def _size_from(self, offset: int, length: int) -> int:
+        if self._closed:
+            raise ValueError(f"read of {self.path}, which is closed")
+        if offset < 0:
+            raise ValueError(f"offset {offset} in {self.path}: the least is 0")
+        return max(0, min(offset + length, self.length) - offset)
+
+    def _fill(self, offset: int, view: memoryview, parallel: bool) -> None:
+        ranges = self._ranges(offset, len(view))
+        parts = [(part, view[part.offset - offset :][: part.length]) for part in ranges]
+        if parallel and len(parts) > 1:
+            for _ in self._session.pool.map(lambda pair: self._fill_range(pair[0], pair[1], False), parts):
+                pass
+            return
+        sequential = offset == self._sequential_at
+        self._sequential_at = offset + len(view)
+        for part, target in parts:
+            self._fill_range(part, target, stream_on=sequential)
+
+    def _ranges(self, offset: int, length: int) -> tuple[BlockRange, ...]:
+        stripe_bytes = self._session.options.stripe_bytes
+        while True:
+            ranges, missing = self._layout.plan(offset, length, stripe_bytes)
+            if missing is None:
+                return ranges
+            self._fetch_locations(missing, PREFETCH_BLOCKS * (128 << 20))
+            if self._layout.block_at(missing) is None:
+                raise NoLiveReplica(f"{self.path} has no block at offset {missing}: it was changed while being read")
+
+    def _fetch_locations(self, offset: int, length: int) -> None:
+        fresh = self._session.namenode.get_block_locations(self.path, offset, length)
+        known = {block.block.block.id: block.block.block.length for block in self._layout.blocks}
+        blocks = (
+            replace(b, block=replace(b.block, block=replace(b.block.block, length=known[b.block.block.id])))
+            if b.block.block.id in known
+            else b
+            for b in fresh.blocks
+        )
+        self._layout = self._layout.merged(blocks)
+
+    def _fill_range(self, part: BlockRange, view: memoryview, stream_on: bool) -> None:
+        """Reads one range of one block; bytes that arrived before a failure are verified and kept."""
+        done = self._continue_parked(part, view)
+        attempts = Attempts()
+        while done < part.length:
+            decision = decide(part.located, attempts, self._suspects)
+            if isinstance(decision, ReadReplica):
+                rest = BlockRange(part.located, part.start + done, part.length - done)
+                got, attempts = self._try_replica(decision.replica, rest, view[done:], attempts, stream_on)
+                done += got
+            elif isinstance(decision, RefetchLocations):
+                self._wait(decision.wait_s)
+                part, attempts = self._refetch(part), attempts.refetched()
+            else:
+                raise NoLiveReplica(explain(part.located, attempts, self.path))
+
+    def _refetch(self, part: BlockRange) -> BlockRange:
+        self._suspects = frozenset()
+        self._fetch_locations(part.offset, 1)
+        located = self._layout.block_at(part.offset)
+        if located is None or located.block.block.id != part.located.block.block.id:
+            raise NoLiveReplica(f"{self.path} was replaced while being read; open it again")
+        return replace(part, located=located)
+
+    def _try_replica(
+        self, replica: ReplicaLocation, part: BlockRange, view: memoryview, attempts: Attempts, stream_on: bool
+    ) -> tuple[int, Attempts]:
+        """Reads from one replica; returns the bytes it gave and the attempts with its failure, if any."""
+        session = self._session
+        block_length = part.located.block.block.length
+        end = block_length if stream_on else part.start + part.length
+        got = 0
+        try:
+            reader = read_block(
+                session.connector, replica, part.located.block, part.start, end - part.start, session.client_name
+            )
+            stream = _Stream(reader, replica, part.located, part.start, end, os.getpid())
+            try:
+                while got < part.length:
+                    count = reader.readinto(view[got : part.length])
+                    if not count:
+                        raise ConnectionError(f"ended {part.length - got} bytes early")
+                    got += count
+                    stream.position += count
+            except BaseException:
+                reader.close()
+                raise
+            self._park(stream)
+        except ChecksumMismatch as error:
+            self._report_corrupt(part.located, replica, error)
+            return got, attempts.failed(replica, str(error), corrupt=True)
+        except (SeamlessError, OSError) as error:
+            self._suspects |= {replica.datanode.id.uuid}
+            return got, attempts.failed(replica, str(error) or type(error).__name__)
+        return got, attempts
+
+    def _report_corrupt(self, located: LocatedBlock, replica: ReplicaLocation, error: ChecksumMismatch) -> None:
+        log.warning("corrupt_replica path=%s datanode=%s %s", self.path, replica.datanode.id.xfer_address, error)
+        try:
+            self._session.namenode.report_bad_blocks([replace(located, locations=(replica,))])
+        except (SeamlessError, OSError) as failure:
+            log.warning("corrupt_replica_not_reported path=%s error=%s", self.path, failure)
+
+    def _park(self, stream: _Stream) -> None:
+        if stream.position >= stream.end:
+            stream.reader.close()
+            return
+        self._drop_parked()
+        self._parked.append(stream)
+
+    def _take_parked(self) -> _Stream | None:
+        try:
+            return self._parked.pop()
+        except IndexError:
+            return None
+
+    def _drop_parked(self) -> None:
+        stream = self._take_parked()
+        if stream is not None and stream.pid == os.getpid():
+            stream.reader.close()
+
+    def _continue_parked(self, part: BlockRange, view: memoryview) -> int:
+        """Takes what it can from the parked stream if that stands where this range begins; returns the bytes."""
+        if not self._parked:
+            return 0
+        stream = self._take_parked()
+        if stream is None or stream.pid != os.getpid():
+            return 0
+        if stream.located.offset + stream.position != part.offset:
+            stream.reader.close()
+            return 0
+        got = 0
+        wanted = min(part.length, stream.end - stream.position)
+        try:
+            while got < wanted:
+                count = stream.reader.readinto(view[got:wanted])
+                if not count:
+                    break
+                got += count
+                stream.position += count
+        except (SeamlessError, OSError) as error:
+            log.info("stream_lost path=%s error=%s", self.path, error)
+            stream.reader.close()
+            return got
+        except BaseException:
+            stream.reader.close()
+            raise
+        self._park(stream)
+        return got
