@@ -20,6 +20,8 @@ Buffer = bytes | bytearray | memoryview
 _TIMEVAL = struct.Struct("ll")
 _VARINT_BYTES_MAX = 5
 _IOV_MAX = 1024
+_SEND = int(socket.MSG_NOSIGNAL)
+_SEND_MORE = int(socket.MSG_NOSIGNAL | socket.MSG_MORE)
 
 
 class BlockingStream:
@@ -154,7 +156,7 @@ class BlockingStream:
 
     def send_vectors(self, parts: Sequence[Buffer], *, more: bool = False) -> None:
         """Writes the parts in order, in one system call where the socket takes them; errors as `sendall`."""
-        flags = socket.MSG_NOSIGNAL | (socket.MSG_MORE if more else 0)
+        flags = _SEND_MORE if more else _SEND
         pending = [part if isinstance(part, bytes) else memoryview(part).cast("B") for part in parts if len(part)]
         while pending:
             try:
