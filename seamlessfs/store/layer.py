@@ -66,6 +66,32 @@ class Layer:
         return list(islice(self._order.irange(start, stop, (True, False)), limit))
 
 
+class EndedLayer(Layer):
+    """What a transaction has once its operation has returned: refuses everything, at no cost to those that run."""
+
+    __slots__ = ()
+
+    def set(self, key: bytes, value: bytes | None) -> bytes | None:
+        raise self._refusal()
+
+    def keys_from(self, start: bytes, stop: bytes, limit: int) -> list[bytes]:
+        raise self._refusal()
+
+    @property
+    def writes(self) -> dict[bytes, bytes | None]:
+        raise self._refusal()
+
+    @writes.setter
+    def writes(self, writes: dict[bytes, bytes | None]) -> None:
+        """Takes none."""
+
+    def _refusal(self) -> RuntimeError:
+        return RuntimeError("a transaction is used after its operation has returned")
+
+
+ENDED: Final = EndedLayer()
+
+
 class Below(Protocol):
     """What lies under the layers."""
 

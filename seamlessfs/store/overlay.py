@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from seamlessfs.model.ids import Txid
 from seamlessfs.store.api import ReadView, Snapshot, Store, Transaction, WriteSet
-from seamlessfs.store.layer import MISSING, Layer, merged_scan
+from seamlessfs.store.layer import ENDED, MISSING, Layer, merged_scan
 
 T = TypeVar("T")
 
@@ -193,8 +193,8 @@ class OverlayTransaction:
     __slots__ = ("_gathering", "_layers", "_store", "_txid", "_undo")
 
     def __init__(self, overlay: Overlay) -> None:
-        self._gathering = overlay._gathering
-        self._layers = overlay._all_layers
+        self._gathering: Layer = overlay._gathering
+        self._layers: tuple[Layer, ...] = overlay._all_layers
         self._store = overlay.store
         self._txid = overlay.gathering_txid
         self._undo: list[tuple[bytes, bytes | None]] = []
@@ -212,7 +212,7 @@ class OverlayTransaction:
 
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
         """As in ReadView. Writes of this operation ahead of the iterator are seen by it."""
-        return merged_scan(self._open_layers, self._store, start, stop)
+        return merged_scan(lambda: self._layers, self._store, start, stop)
 
     def put(self, key: bytes, value: bytes) -> None:
         """Sets `key`.
@@ -237,13 +237,9 @@ class OverlayTransaction:
             self._gathering.restore(key, before)
 
     def finish(self) -> None:
-        """The operation is over: a transaction that it kept finds no layers any more."""
-        self._layers = ()
-
-    def _open_layers(self) -> tuple[Layer, ...]:
-        if not self._layers:
-            raise RuntimeError(f"a transaction of batch {self._txid} is used after its operation has returned")
-        return self._layers
+        """The operation is over: a transaction that it kept is refused."""
+        self._gathering = ENDED
+        self._layers = (ENDED,)
 
 
 class OverlaySnapshot:
