@@ -327,7 +327,9 @@ def _client_header(block: ExtendedBlock, client_name: str) -> pb.ClientOperation
 
 
 def block_checksum_options(composite: bool) -> hdfs_pb2.BlockChecksumOptionsProto:
-    return hdfs_pb2.BlockChecksumOptionsProto(blockChecksumType="COMPOSITE_CRC" if composite else "MD5CRC")
+    return hdfs_pb2.BlockChecksumOptionsProto(
+        blockChecksumType="COMPOSITE_CRC" if composite else "MD5CRC", stripeLength=0
+    )
 
 
 def is_composite(options: hdfs_pb2.BlockChecksumOptionsProto) -> bool:

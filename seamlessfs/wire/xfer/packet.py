@@ -133,10 +133,11 @@ def _parse_general(data: bytes | bytearray | memoryview) -> PacketHeader:
 
 
 class PacketDecoder:
-    """Cuts a stream of bytes into packets."""
+    """Cuts a stream of bytes into the packets of one block; what follows the last one is not touched."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._ended = False
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Packet]:
         """Takes bytes in any pieces; returns the packets that are whole.
@@ -152,7 +153,7 @@ class PacketDecoder:
 
     def _next(self) -> Packet | None:
         buffer = self._buffer
-        if len(buffer) < LENGTHS_BYTES:
+        if self._ended or len(buffer) < LENGTHS_BYTES:
             return None
         body_length, header_length = parse_packet_lengths(buffer)
         body_start = LENGTHS_BYTES + header_length
@@ -165,6 +166,7 @@ class PacketDecoder:
         data_start = end - header.data_length
         packet = Packet(header, bytes(buffer[body_start:data_start]), bytes(buffer[data_start:end]))
         del buffer[:end]
+        self._ended = header.last
         return packet
 
     @property

@@ -64,8 +64,9 @@ def test_stream_whole_bytewise_and_with_trailing_bytes() -> None:
     assert [packet for byte in stream for packet in decoder.feed(bytes([byte]))] == STREAM
     assert decoder.trailing == b""
     decoder = PacketDecoder()
-    assert decoder.feed(stream + b"\0\0\0") == STREAM
-    assert decoder.trailing == b"\0\0\0"
+    assert decoder.feed(stream + b"\xff" * 40) == STREAM, "another message follows the last packet"
+    assert decoder.feed(b"!") == []
+    assert decoder.trailing == b"\xff" * 40 + b"!"
 
 
 def test_header_with_fields_in_another_order_or_unknown_is_read() -> None:
