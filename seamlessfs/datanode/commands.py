@@ -41,8 +41,8 @@ class CommandRunner:
         self._copies.submit(self._copy, command.transfer, answer)
 
     def stop(self) -> None:
-        """Drops what has not begun; what runs ends with its connections or its throttle's next wait."""
-        self._copies.shutdown(wait=False, cancel_futures=True)
+        """Drops what has not begun and waits for the rest; its connections must have been cut before."""
+        self._copies.shutdown(wait=True, cancel_futures=True)
         self._deletions.shutdown(wait=True, cancel_futures=True)
 
     def _copy(self, command: pb.Transfer, answer: Answer) -> None:

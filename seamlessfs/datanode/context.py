@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.datanode.ledger import Ledger
@@ -15,6 +17,35 @@ from seamlessfs.net.stream import BlockingStream
 _NOWHERE = Location("default", "default-rack")
 
 
+class OutgoingStreams:
+    """Connections to other datanodes that are in use, so that a stop can cut them. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self._guard = threading.Lock()
+        self._streams: set[BlockingStream] = set()
+
+    def add(self, stream: BlockingStream) -> None:
+        with self._guard:
+            self._streams.add(stream)
+        if self.stopping.is_set():
+            self.cut()
+
+    def close(self, stream: BlockingStream) -> None:
+        """Closes a stream that is not needed any more."""
+        with self._guard:
+            self._streams.discard(stream)
+        stream.close()
+
+    def cut(self) -> None:
+        """Ends every connection and every throttled wait; the threads that use them see it as a failure."""
+        self.stopping.set()
+        with self._guard:
+            for stream in self._streams:
+                with contextlib.suppress(OSError):
+                    stream.socket.shutdown(socket.SHUT_RDWR)
+
+
 @dataclass(frozen=True, slots=True)
 class TransferContext:
     """The datanode as its transfer threads see it."""
@@ -23,6 +54,7 @@ class TransferContext:
     store: ReplicaStore
     ledger: Ledger
     identity: Callable[[], DatanodeId]
+    outgoing: OutgoingStreams = field(default_factory=OutgoingStreams)
 
     def self_info(self) -> DatanodeInfo:
         """This datanode as it names itself to the next one."""
@@ -33,7 +65,7 @@ class TransferContext:
         return (self.settings.read_timeout_ms + self.settings.timeout_extension_ms * downstream) / 1000
 
     def connect(self, target: DatanodeId, downstream: int) -> BlockingStream:
-        """Dials another datanode from this one's own address.
+        """Dials another datanode from this one's own address. End the stream with `outgoing.close`.
 
         Raises:
             OSError: it cannot be reached.
@@ -45,7 +77,7 @@ class TransferContext:
             source_address=(self.settings.host, 0),
         )
         try:
-            return BlockingStream(
+            stream = BlockingStream(
                 connection,
                 read_timeout_s=self.read_timeout_s(downstream),
                 write_timeout_s=(self.settings.write_timeout_ms + extension_ms) / 1000,
@@ -53,3 +85,5 @@ class TransferContext:
         except OSError:
             connection.close()
             raise
+        self.outgoing.add(stream)
+        return stream

@@ -119,8 +119,9 @@ class Datanode:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._context.outgoing.cut()
         if self._commands is not None:
-            self._commands.stop()
+            await asyncio.to_thread(self._commands.stop)
         if self._ipc is not None:
             await self._ipc.stop(self.settings.stop_grace_ms / 1000)
         await asyncio.to_thread(self.store.close)

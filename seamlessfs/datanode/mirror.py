@@ -33,6 +33,7 @@ class Mirror:
         target = op.targets[0].id
         self.address = target.xfer_address
         self.downstream = len(op.targets)
+        self._outgoing = context.outgoing
         self.stream = context.connect(target, self.downstream)
         self.meter: Meter = context.ledger.meter(self.stream, target.ip, "write" if op.client_name else "replication")
         self._acks = AckDecoder()
@@ -84,7 +85,7 @@ class Mirror:
 
     def close(self) -> None:
         self.meter.flush()
-        self.stream.close()
+        self._outgoing.close(self.stream)
 
     def _read_acks(self) -> list[PipelineAck]:
         try:

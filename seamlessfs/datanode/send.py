@@ -31,7 +31,7 @@ def read_block(context: TransferContext, stream: BlockingStream, op: ReadBlockOp
             opened = _open(context, op)
         except SeamlessError as error:
             stream.sendall(OpResponse(Status.ERROR, message=error.message).encode())
-            return True
+            return False
         with opened:
             _send_range(context, stream, op, opened, meter)
         return _read_verdict(stream)
@@ -96,15 +96,18 @@ def send_packets(
     Raises:
         CorruptStore: a file is shorter than the replica. ConnectionError, CallTimeout: the peer.
     """
-    throttle = throttle or Throttle(0)
-    size = throttle.piece_bytes(packet_bytes, opened.checksum.bytes_per_chunk)
+    chunk_bytes = opened.checksum.bytes_per_chunk
+    size = max(chunk_bytes, packet_bytes - packet_bytes % chunk_bytes)
+    if throttle is not None:
+        size = throttle.piece_bytes(size, chunk_bytes)
     seqno = 0
     heartbeat = encode_packet_prefix(PacketHeader(0, HEARTBEAT_SEQNO, False, 0), 0)
     while start < end:
         stop = min(start + size, end)
         sums = opened.sums(start, stop) if with_sums else b""
         prefix = encode_packet_prefix(PacketHeader(start, seqno, False, stop - start), len(sums))
-        throttle.wait(len(prefix) + len(sums) + stop - start, lambda: stream.sendall(heartbeat))
+        if throttle is not None:
+            throttle.wait(len(prefix) + len(sums) + stop - start, lambda: stream.sendall(heartbeat))
         stream.send_vectors((prefix, sums), more=True)
         _send_file(stream, opened.data_fd, start, stop)
         on_sent(stop - start)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,12 +81,13 @@ def send_copy(context: TransferContext, copy: Copy) -> int:
         if visible < copy.block.length and copy.stage is Stage.PIPELINE_SETUP_CREATE:
             raise ReplicaNotFound(f"blk_{copy.block.id} has {visible} bytes here, {copy.block.length} are asked for")
         first = copy.chain[0].datanode.id
-        with contextlib.closing(context.connect(first, len(copy.chain))) as stream:
-            meter = context.ledger.meter(stream, first.ip, "write" if copy.client_name else "replication")
-            try:
-                status = _send(context, copy, opened, stream, meter.sent)
-            finally:
-                meter.flush()
+        stream = context.connect(first, len(copy.chain))
+        meter = context.ledger.meter(stream, first.ip, "write" if copy.client_name else "replication")
+        try:
+            status = _send(context, copy, opened, stream, meter.sent)
+        finally:
+            meter.flush()
+            context.outgoing.close(stream)
         if status is Status.ERROR_CHECKSUM:
             _examine(context, copy.block, opened)
         if status is not Status.SUCCESS:
@@ -102,7 +102,7 @@ def _send(
     context: TransferContext, copy: Copy, opened: OpenReplica, stream: BlockingStream, on_sent: Callable[[int], None]
 ) -> Status:
     stream.sendall(_request(context, copy, opened).to_bytes())
-    throttle = Throttle(copy.rate_bytes_per_s)
+    throttle = Throttle(copy.rate_bytes_per_s, context.outgoing.stopping.wait)
     send_packets(stream, opened, 0, opened.length, context.settings.read_packet_bytes, on_sent, throttle=throttle)
     return decode_close_ack(stream.read_varint_delimited(RESPONSE_BYTES_MAX))
 

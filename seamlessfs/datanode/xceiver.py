@@ -96,6 +96,7 @@ class TransferServer:
         waiter = threading.Thread(target=self._await_workers, args=(drained,), daemon=True)
         waiter.start()
         if not drained.wait(grace_s):
+            self._context.outgoing.cut()
             with self._guard:
                 self._cut(self._busy | self._idle)
             waiter.join()
