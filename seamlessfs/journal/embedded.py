@@ -16,6 +16,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -173,11 +174,14 @@ class EmbeddedJournal:
             self._written = self._end
         parts = [memoryview(frame), memoryview(payload)]
         size_bytes = len(frame) + len(payload)
-        if self._end + size_bytes > self._written:
-            if size_bytes <= SMALL_FRAME_BYTES:
-                parts.append(memoryview(bytes(ZEROS_AHEAD_BYTES)))
-            self._written = self._end + sum(map(len, parts))
-        _write_all(self._fd, parts, self._end)
+        written = 0
+        if self._end + size_bytes > self._written and size_bytes <= SMALL_FRAME_BYTES:
+            zeros = memoryview(bytes(ZEROS_AHEAD_BYTES))
+            with suppress(OSError):  # a disk with room for the frame alone
+                written = os.pwritev(self._fd, [*parts, zeros], self._end)
+        if written < size_bytes:
+            _write_all(self._fd, parts, self._end)
+        self._written = max(self._written, self._end + max(written, size_bytes))
         return size_bytes
 
     def _end_segment(self) -> None:
