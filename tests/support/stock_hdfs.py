@@ -120,6 +120,11 @@ class StockHdfs:
             one.stop()
         self.datanodes, self.namenode = [], None
 
+    def transfer_ports(self) -> list[int]:
+        """Port of each datanode's transfer protocol."""
+        found = [one.logged(r"Opened streaming server at \S*?:(\d+)") for one in self.datanodes]
+        return [int(port) for port in found if port is not None]
+
     def _start_namenode(self) -> None:
         folder = self._configure("namenode", self._namenode_properties())
         if not (folder / "data/dfs/name/current").exists():
