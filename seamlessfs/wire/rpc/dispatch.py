@@ -52,5 +52,7 @@ def parse_body(call: Call, request_class: type[Request]) -> Request:
     except DecodeError as error:
         raise BadRequestBody(f"Body of {call.method} is not a {name}: {error}") from None
     if not request.IsInitialized():
-        raise BadRequestBody(f"Message missing required fields: {name} of {call.method}")
+        required = [field.name for field in request.DESCRIPTOR.fields if field.is_required]
+        missing = [field for field in required if not request.HasField(field)]
+        raise BadRequestBody(f"Message missing required fields: {', '.join(missing) or f'inside {name}'}")
     return request
