@@ -21,7 +21,7 @@ $(READY): pyproject.toml
 	mkdir -p .work
 
 demo: $(READY) .work
-	$(BIN)/seamlessfs demo $(if $(KEEP),--keep)
+	$(BIN)/python -m deploy.demo $(if $(KEEP),--keep)
 
 test: lint
 	$(PYTEST) -m "not peers"

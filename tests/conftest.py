@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from seamlessfs.cli.mini import MiniCluster
 from tests.support.java_shell import JavaShell
 from tests.support.peer_files import SHELL_VERSIONS, PeerFiles, PeersMissing
 from tests.support.stock_hdfs import StockHdfs
@@ -62,3 +63,10 @@ def java_shell(
     version = str(request.param)
     with JavaShell(peers, version, tmp_path_factory.mktemp(f"shell-{version}")) as shell:
         yield shell
+
+
+@pytest.fixture(scope="session")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniCluster]:
+    """Our own cluster: two IDCs x two racks x two datanodes, as real processes. Shared: use folders of your own."""
+    with MiniCluster(tmp_path_factory.mktemp("mini"), namenode_settings={"settle_ms": 1000}) as cluster:
+        yield cluster

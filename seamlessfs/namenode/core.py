@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import time
@@ -176,14 +177,14 @@ class Core:
         """Bytes of an open block that every finalised replica has; None while nobody can tell."""
         return self.blocks.recoverable_length(block)
 
-    async def wait_for_reports(self, timeout_s: float) -> bool:
-        """Returns true once replicas are reported, false after `timeout_s`."""
-        waiting = self.reports
-        try:
-            await asyncio.wait_for(waiting.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        return True
+    async def wait_for_reports(self, reports: asyncio.Event, timeout_s: float) -> None:
+        """Returns once replicas are reported, or after `timeout_s`.
+
+        Args:
+            reports: `self.reports` as it was before the caller looked, so that no report in between is missed.
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(reports.wait(), timeout_s)
 
     def reported(self) -> None:
         """Wakes everybody that waits for reports."""

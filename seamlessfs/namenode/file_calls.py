@@ -99,6 +99,7 @@ class FileCalls:
         """Validates in the namespace, decides in blocks, commits in the namespace: in one operation."""
         deadline = mono_ms() + self.core.settings.placement_wait_ms
         while True:
+            reports = self.core.reports
             try:
                 located = await self.core.change(call, lambda tx, context: self._add_block(tx, context, call, request))
                 break
@@ -106,7 +107,7 @@ class FileCalls:
                 left_ms = deadline - mono_ms()
                 if error.placement.reason is PlacementReason.REFUSED or left_ms <= 0:
                     raise self._no_targets(request, error.placement) from error
-                await self.core.wait_for_reports(min(REPORT_POLL_S, left_ms / 1000))
+                await self.core.wait_for_reports(reports, min(REPORT_POLL_S, left_ms / 1000))
         if request.HasField("previous"):
             self.core.block_committed(extended_block_from_pb(request.previous).block.id)
         if (facts := self.core.facts(located.block.block.id)) is not None:
@@ -187,6 +188,8 @@ class FileCalls:
         last = extended_block_from_pb(request.last).block if request.HasField("last") else None
         deadline = mono_ms() + self.core.settings.complete_wait_ms
         while True:
+            left_ms = deadline - mono_ms()
+            reports = self.core.reports
             done = await self.core.change(
                 call,
                 lambda tx, context: self.core.namespace.complete(
@@ -199,10 +202,9 @@ class FileCalls:
                     lambda block_id: self.core.ready_in(tx, block_id),
                 ),
             )
-            left_ms = deadline - mono_ms()
             if done or left_ms <= 0:
                 break
-            await self.core.wait_for_reports(left_ms / 1000)
+            await self.core.wait_for_reports(reports, left_ms / 1000)
         if last is not None:
             self.core.block_committed(last.id)
         return pb.CompleteResponseProto(result=done)
