@@ -43,6 +43,11 @@ class Invalidations:
             del self._sent[storage.index][block_id]
             self.add(block_id, stamp, storage, "deletion repeated")
 
+    def outrun(self, block_id: BlockId, stamp: GenerationStamp, storage: StorageState) -> None:
+        """The replica was finalised after the datanode was told to delete it: told again."""
+        if self._sent.get(storage.index, {}).pop(block_id, None) is not None:
+            self.add(block_id, stamp, storage, "deletion repeated")
+
     def confirm(self, block_id: BlockId, storage: StorageState) -> None:
         """The datanode does not have it any more."""
         self._sent.get(storage.index, {}).pop(block_id, None)

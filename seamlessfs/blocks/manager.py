@@ -18,7 +18,7 @@ from seamlessfs.blocks.repair import Repairer
 from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook
 from seamlessfs.blocks.reports import Counters, ReplicaChange, ReportJudge, ReportPart
 from seamlessfs.blocks.settings import BlockSettings
-from seamlessfs.blocks.topology import SAME_NODE, Topology
+from seamlessfs.blocks.topology import OTHER_IDC, Topology
 from seamlessfs.model.block import Block, ReplicaLocation, ReplicaState
 from seamlessfs.model.cluster import DatanodeId, DatanodeInfo, Link, Location, StorageReport
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PolicyId, StorageId
@@ -61,6 +61,7 @@ class BlockManager:
         self._scan: list[int] = []
         self._scan_wanted = False
         self._racks_up: set[Location] = set()
+        self._reports_wanted: set[DatanodeUuid] = set()
 
     # Datanodes
 
@@ -78,6 +79,7 @@ class BlockManager:
             if other.id.uuid != datanode.uuid and other.id.xfer_port == datanode.xfer_port:
                 self._bury(other)
         node = self.cluster.register(datanode, location, storages, now_ms)
+        self._reports_wanted.discard(datanode.uuid)
         for storage in node.storages.values():
             self.judge.start_storage(storage)
         return node
@@ -98,19 +100,26 @@ class BlockManager:
         Raises:
             UnregisteredNode: it must register first.
         """
-        node = self.cluster.node(uuid)
-        node.heartbeat_at_ms, node.xceivers, node.connected = now_ms, xceivers, True
+        node = self._heard_of(uuid, now_ms)
+        node.xceivers = xceivers
         if transfers_running or node.transfers_running:
             node.idle_since_ms = now_ms
         node.transfers_running = transfers_running
-        if node.state is NodeState.STALE:
-            node.state = NodeState.LIVE
         for report in storages:
             before = node.storages.get(report.storage_id)
             storage = self.cluster.update_storage(node, report)
             if report.failed and before is not None and storage.reported:
                 self.book.drop_storage(storage)
         node.touch()
+
+    def _heard_of(self, uuid: DatanodeUuid, now_ms: int) -> DatanodeDescriptor:
+        """Any message is a sign of life; one from a datanode that was given up for dead asks for its reports."""
+        node = self.cluster.node(uuid)
+        node.heartbeat_at_ms, node.connected = now_ms, True
+        if node.state is NodeState.DEAD:
+            self._reports_wanted.add(uuid)
+        node.state = NodeState.LIVE
+        return node
 
     def disconnected(self, uuid: DatanodeUuid, now_ms: int) -> None:
         """The control stream broke: no new replicas for it, readers go elsewhere first; dead when silent for long."""
@@ -138,7 +147,7 @@ class BlockManager:
         Raises:
             UnregisteredNode: the datanode must register first.
         """
-        storage = self._storage(uuid, part.storage_id)
+        storage = self._storage(uuid, part.storage_id, now_ms)
         if not self.judge.apply_part(storage, part, facts, now_ms):
             return [RequestReportCommand(uuid)]
         return []
@@ -152,14 +161,14 @@ class BlockManager:
             UnregisteredNode: the datanode must register first.
         """
         for change in changes:
-            storage = self._storage(uuid, change.storage_id)
+            storage = self._storage(uuid, change.storage_id, now_ms)
             self.judge.apply_change(storage, change, facts, now_ms)
             if self.book.map.has(change.block_id, storage.index):
                 self.repairer.transfers.received(change.block_id, storage, now_ms)
         return []
 
-    def _storage(self, uuid: DatanodeUuid, storage_id: StorageId) -> StorageState:
-        node = self.cluster.node(uuid)
+    def _storage(self, uuid: DatanodeUuid, storage_id: StorageId, now_ms: int) -> StorageState:
+        node = self._heard_of(uuid, now_ms)
         return node.storages.get(storage_id) or self.cluster.update_storage(node, StorageReport(storage_id))
 
     def report_bad(self, block_id: BlockId, uuid: DatanodeUuid, storage_id: StorageId) -> None:
@@ -274,7 +283,7 @@ class BlockManager:
     def locations(
         self, block_id: BlockId, reader: Location | None = None, reader_ip: str = ""
     ) -> list[ReplicaLocation]:
-        """Replicas for a reader: own node, own rack, own IDC, then the others; random in a class, stale ones last.
+        """Replicas for a reader: own node, own rack, own IDC, stale ones there, then other IDCs; random among equals.
 
         An open block answers its expected pipeline; a block with corrupt replicas only, those.
         """
@@ -295,11 +304,11 @@ class BlockManager:
     def _sorted(self, storages: list[StorageState], reader: Location | None, ip: str) -> list[ReplicaLocation]:
         place = reader or self.topology.locate(ip)
 
-        def key(storage: StorageState) -> tuple[int, bool, float]:
+        def key(storage: StorageState) -> tuple[bool, bool, int, float]:
             same = bool(ip) and storage.node.id.ip == ip
             distance = Topology.distance(place, storage.location, same)
             stale = storage.node.state is not NodeState.LIVE
-            return (distance if distance != SAME_NODE or not stale else 2), stale, self._rng.random()
+            return distance == OTHER_IDC, stale, distance, self._rng.random()
 
         return [storage.replica() for storage in sorted(storages, key=key)]
 
@@ -327,7 +336,8 @@ class BlockManager:
                 self._drop_replicas(node)
         self.judge.expire_recent(now_ms)
         self.judge.judge_parked(facts, now_ms)
-        commands: list[Command] = []
+        commands: list[Command] = [RequestReportCommand(uuid) for uuid in sorted(self._reports_wanted)]
+        self._reports_wanted.clear()
         if self._is_settled(now_ms):
             self._watch_racks()
             self._scan_some()

@@ -137,6 +137,8 @@ class ReportJudge:
         else:
             state = ReplicaState.FINALIZED if change.kind is ChangeKind.RECEIVED else ReplicaState.RBW
             seen = SeenReplica(change.block_id, change.generation_stamp, change.length, state, change.xxh3)
+            if state is ReplicaState.FINALIZED:
+                self._invalidations.outrun(change.block_id, change.generation_stamp, storage)
             self.judge(storage, seen, facts, now_ms)
         if change.kind is not ChangeKind.RECEIVING:
             self._recent.setdefault(storage.index, {})[change.block_id] = now_ms

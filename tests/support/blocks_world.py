@@ -243,7 +243,7 @@ class World:
     def step(self, step_ms: int = 1_000) -> None:
         self.now_ms += step_ms
         for uuid, node in self.datanodes.items():
-            if node.up:
+            if node.up and node.id.uuid in self.manager.cluster.nodes:
                 self._end_transfers(uuid, node)
                 self.manager.heartbeat(node.id.uuid, [node.storage()], 1, self.now_ms, len(node.running))
         for command in self.manager.tick(self.now_ms, self.facts):
