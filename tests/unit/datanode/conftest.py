@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from frame_peer import Peer
 
 from seamlessfs.client.datanode_connection import DatanodeConnector
 from seamlessfs.config.datanode import DatanodeSettings
@@ -106,3 +107,16 @@ def located() -> Callable[..., LocatedBlock]:
         return LocatedBlock(ExtendedBlock(POOL.pool_id, block), 0, tuple(node.location for node in nodes))
 
     return make
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[Any], Peer]]:
+    peers: list[Peer] = []
+
+    def make(node: Any) -> Peer:
+        peers.append(Peer(node))
+        return peers[-1]
+
+    yield make
+    for peer in peers:
+        peer.close()

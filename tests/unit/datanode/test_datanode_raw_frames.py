@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -12,13 +11,11 @@ import pytest
 from seamlessfs.datanode.mirror import decode_close_ack
 from seamlessfs.model.block import Block, Checksum, ChecksumType, ExtendedBlock, ReplicaState
 from seamlessfs.model.ids import BlockId, GenerationStamp, PoolId
-from seamlessfs.net.stream import BlockingStream
 from seamlessfs.wire.checksum import META_HEADER_BYTES, chunk_checksums
 from seamlessfs.wire.pb.hadoop import datatransfer_pb2 as pb
 from seamlessfs.wire.xfer.ack import PipelineAck, Status
 from seamlessfs.wire.xfer.delimited import encode_delimited
 from seamlessfs.wire.xfer.ops import Op, ReadBlockOp, Stage, TransferBlockOp, WriteBlockOp
-from seamlessfs.wire.xfer.packet import PacketHeader, encode_packet_prefix
 from seamlessfs.wire.xfer.response import OpResponse
 
 POOL_ID = PoolId("BP-1-127.0.0.1-1")
@@ -28,49 +25,6 @@ MakeNode = Callable[..., Any]
 
 def extended(number: int, length: int = 0, stamp: int = 1001, pool: str = POOL_ID) -> ExtendedBlock:
     return ExtendedBlock(PoolId(pool), Block(BlockId((1 << 30) + number), GenerationStamp(stamp), length))
-
-
-class Peer:
-    """The other end of a transfer connection, frame by frame."""
-
-    def __init__(self, node: Any) -> None:
-        connection = socket.create_connection((node.host, node.port), 5, ("127.1.0.1", 0))
-        self.stream = BlockingStream(connection, read_timeout_s=10, write_timeout_s=10)
-
-    def close(self) -> None:
-        self.stream.close()
-
-    def ask(self, request: bytes) -> OpResponse:
-        self.stream.sendall(request)
-        return OpResponse.decode(self.stream.read_varint_delimited(1 << 16))
-
-    def packet(self, seqno: int, offset: int, data: bytes, **flags: Any) -> None:
-        sums = flags.pop("sums", None)
-        sums = chunk_checksums(flags.pop("kind", ChecksumType.CRC32C), 512, data) if sums is None else sums
-        header = PacketHeader(offset, seqno, flags.get("last", False), len(data), flags.get("sync", False))
-        self.stream.sendall(encode_packet_prefix(header, len(sums)) + sums + data)
-
-    def ack(self) -> PipelineAck:
-        return PipelineAck.decode(self.stream.read_varint_delimited(1 << 16))
-
-    def ended(self) -> bool:
-        try:
-            return self.stream.recv_or_end(1) is None
-        except ConnectionError:
-            return True
-
-
-@pytest.fixture
-def connect() -> Iterator[Callable[[Any], Peer]]:
-    peers: list[Peer] = []
-
-    def make(node: Any) -> Peer:
-        peers.append(Peer(node))
-        return peers[-1]
-
-    yield make
-    for peer in peers:
-        peer.close()
 
 
 def write_op(block: ExtendedBlock, **fields: Any) -> bytes:
