@@ -11,6 +11,9 @@ from seamlessfs.namespace import tree
 from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView
 
+RECOVERY_HOLDER = "HDFS_NameNode"
+"""Holder of files that were taken from their clients and whose last block waits for recovery."""
+
 
 class Leases:
     """Times of the last renewal by holder. Units: milliseconds."""

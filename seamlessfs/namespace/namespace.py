@@ -231,6 +231,10 @@ class Namespace:
         """Closes an open file whose holder is gone; False: its last block still waits for recovery."""
         return recovering.release(self._state, tx, ctx, inode_id, replicas_ready, recovered_length)
 
+    def recovering(self, view: ReadView) -> list[InodeId]:
+        """Files whose release has begun and is not done: to be released again as reports come in."""
+        return recovering.waiting_files(view)
+
     def mkdirs(self, tx: Transaction, ctx: Context, path: str, permission: int, create_parent: bool = True) -> bool:
         return making.mkdirs(self._state, tx, ctx, path, permission, create_parent)
 

@@ -24,6 +24,7 @@ _COUNTERS_HEAD = struct.Struct(">BQQQQQ")
 _IDENTITY_HEAD = struct.Struct(">BQIQ")
 _MARK = struct.Struct(">BQ")
 _OPEN = 1
+_BROKEN = (struct.error, IndexError, ValueError)
 
 NAME_BYTES_MAX = 255
 """Owners, groups, machines, IDCs, storage ids: one byte of length each."""
@@ -164,11 +165,14 @@ def decode_inode(value: bytes) -> Inode:
     Raises:
         CorruptStore: it is neither.
     """
-    tag = value[0]
-    if tag == _tag(_DIRECTORY):
-        return _decode_directory(value)
-    if tag == _tag(_FILE):
-        return _decode_file(value)
+    tag = value[0] if value else 0
+    try:
+        if tag == _tag(_DIRECTORY):
+            return _decode_directory(value)
+        if tag == _tag(_FILE):
+            return _decode_file(value)
+    except _BROKEN as error:
+        raise CorruptStore(f"Inode record of {len(value)} bytes cannot be read: {error}") from error
     raise CorruptStore(f"Record of kind {tag:#04x} is no inode: the store is damaged or of a newer version")
 
 
@@ -267,10 +271,13 @@ def encode_block(record: BlockRecord, txid: Txid) -> bytes:
 
 
 def decode_block(block_id: BlockId, value: bytes) -> BlockRecord:
-    tag, txid, inode_id, stamp, length, state, committed_at_ms = _BLOCK_HEAD.unpack_from(value)
-    _expect(tag, _BLOCK)
-    (home, peer), at = _read_names(value, _BLOCK_HEAD.size, 2)
-    pipeline, _ = _read_names(value, at + 1, value[at])
+    _expect(value, _BLOCK)
+    try:
+        _, txid, inode_id, stamp, length, state, committed_at_ms = _BLOCK_HEAD.unpack_from(value)
+        (home, peer), at = _read_names(value, _BLOCK_HEAD.size, 2)
+        pipeline, _ = _read_names(value, at + 1, value[at])
+    except _BROKEN as error:
+        raise CorruptStore(f"Record of block {block_id} cannot be read: {error}") from error
     return BlockRecord(
         block_id,
         inode_id,
@@ -295,7 +302,7 @@ def encode_removed(record: Inode, txid: Txid) -> bytes:
 
 
 def decode_removed(value: bytes) -> Inode:
-    _expect(value[0], _REMOVED)
+    _expect(value, _REMOVED)
     return decode_inode(value[_MARK.size :])
 
 
@@ -304,8 +311,8 @@ def encode_counters(record: Counters, txid: Txid) -> bytes:
 
 
 def decode_counters(value: bytes) -> Counters:
-    tag, _, inode_id, block_id, stamp, committed_at_ms = _COUNTERS_HEAD.unpack(value)
-    _expect(tag, _COUNTERS)
+    _expect(value, _COUNTERS)
+    _, _, inode_id, block_id, stamp, committed_at_ms = _COUNTERS_HEAD.unpack(value)
     return Counters(inode_id, block_id, stamp, committed_at_ms)
 
 
@@ -315,8 +322,8 @@ def encode_identity(record: ClusterIdentity, txid: Txid) -> bytes:
 
 
 def decode_identity(value: bytes) -> ClusterIdentity:
-    tag, _, namespace_id, created_at_ms = _IDENTITY_HEAD.unpack_from(value)
-    _expect(tag, _IDENTITY)
+    _expect(value, _IDENTITY)
+    _, _, namespace_id, created_at_ms = _IDENTITY_HEAD.unpack_from(value)
     (cluster_id, pool_id), _ = _read_names(value, _IDENTITY_HEAD.size, 2)
     return ClusterIdentity(cluster_id, PoolId(pool_id), namespace_id, created_at_ms)
 
@@ -326,11 +333,12 @@ def encode_retry(response: bytes, txid: Txid) -> bytes:
 
 
 def decode_retry(value: bytes) -> bytes:
-    _expect(value[0], _RETRY)
+    _expect(value, _RETRY)
     return value[_MARK.size :]
 
 
-def _expect(tag: int, kind: int) -> None:
+def _expect(value: bytes, kind: int) -> None:
+    tag = value[0] if value else 0
     if tag != _tag(kind):
         raise CorruptStore(
             f"Record of kind {tag:#04x} where {_tag(kind):#04x} belongs: the store is damaged or of a newer version"
@@ -352,6 +360,8 @@ def _read_names(value: bytes, at: int, count: int) -> tuple[list[str], int]:
         end = at + 1 + value[at]
         names.append(value[at + 1 : end].decode())
         at = end
+    if at > len(value):
+        raise IndexError(f"its names end at byte {at}")
     return names, at
 
 

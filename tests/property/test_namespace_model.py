@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -134,19 +135,25 @@ class Model:
         node.mode = mode
 
 
-names = st.sampled_from(["a", "b", "tmp"])
-some_path = st.lists(names, max_size=4).map(tuple)
+BRANCHES = ("a", "b")
+SHALLOW: list[Path] = [(), ("tmp",), *((x,) for x in BRANCHES), *itertools.product(BRANCHES, repeat=2)]
+DEEP: list[Path] = list(itertools.product(BRANCHES, repeat=3))
+some_path = st.sampled_from(SHALLOW + DEEP)
+near_path = st.sampled_from(SHALLOW)
 flags = st.booleans()
+makes_directory = st.tuples(st.just("mkdirs"), some_path)
+makes_file = st.tuples(st.just("create"), some_path, flags, st.one_of(st.none(), st.integers(0, 250)))
 steps = st.one_of(
-    st.tuples(st.just("mkdirs"), some_path),
-    st.tuples(st.just("create"), some_path, flags, st.one_of(st.none(), st.integers(0, 250))),
+    makes_directory,
+    makes_directory,
+    makes_file,
+    makes_file,
     st.tuples(st.just("delete"), some_path, flags),
-    st.tuples(st.just("rename"), some_path, some_path),
-    st.tuples(st.just("rename2"), some_path, some_path, flags),
-    st.tuples(st.just("set_permission"), some_path, st.sampled_from([0o700, 0o1777])),
-    st.tuples(st.just("seal")),
-    st.tuples(st.just("reap"), st.integers(1, 5)),
-    st.tuples(st.just("restart")),
+    st.tuples(st.just("rename"), near_path, some_path),
+    st.tuples(st.just("rename"), near_path, near_path),
+    st.tuples(st.just("rename2"), near_path, some_path, flags),
+    st.tuples(st.just("set_permission"), near_path, st.sampled_from([0o700, 0o1777])),
+    st.one_of(st.tuples(st.just("seal")), st.tuples(st.just("reap"), st.integers(1, 5)), st.tuples(st.just("restart"))),
 )
 
 
@@ -227,8 +234,8 @@ def expect_equal(model: Model, real: Real) -> None:
             assert info.permission == node.mode
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.lists(steps, min_size=5, max_size=50))
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.lists(steps, min_size=15, max_size=60))
 def test_the_namespace_does_what_a_dictionary_does(program: list[tuple[Any, ...]]) -> None:
     model, real = Model(), Real()
     for name, *arguments in program:

@@ -18,6 +18,7 @@ from seamlessfs.model.status import FileStatus
 from seamlessfs.namespace import access, counters, registry, totals, tree
 from seamlessfs.namespace.answers import status_of
 from seamlessfs.namespace.context import Context
+from seamlessfs.namespace.leases import RECOVERY_HOLDER
 from seamlessfs.namespace.ops import recovering
 from seamlessfs.namespace.state import State
 from seamlessfs.namespace.tree import Resolved
@@ -126,8 +127,8 @@ def _resolve_for_create(tx: Transaction, ctx: Context, request: CreateRequest) -
     ):
         if len(text.encode()) > limit or "\0" in text:
             raise IllegalArgument(f"{what} of {len(text)} characters: {limit} bytes without NUL are allowed")
-    if not request.client_name:
-        raise IllegalArgument(f"Failed to create {request.path}: the client has no name")
+    if request.client_name in ("", RECOVERY_HOLDER):
+        raise IllegalArgument(f"Failed to create {request.path}: {request.client_name!r} cannot be a client's name")
     if request.block_size < ctx.limits.block_bytes_min or not 0 < request.block_size < 1 << 63:
         raise RemoteIOError(
             "Specified block size is less than configured minimum value (dfs.namenode.fs-limits.min-block-size): "

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from seamlessfs.model.block import Block
 from seamlessfs.model.errors import AlreadyBeingCreated, RecoveryInProgress
 from seamlessfs.model.ids import BlockId, InodeId
-from seamlessfs.namespace import access, totals, tree
+from seamlessfs.namespace import access, leases, totals, tree
 from seamlessfs.namespace.context import Context
 from seamlessfs.namespace.ops import reading, writing
 from seamlessfs.namespace.state import State
 from seamlessfs.namespace.tree import Resolved
 from seamlessfs.security.permissions import Access
 from seamlessfs.store import keys
-from seamlessfs.store.api import Transaction
-from seamlessfs.store.records import BlockState, File, Totals
+from seamlessfs.store.api import ReadView, Transaction
+from seamlessfs.store.records import BlockState, File, Totals, encode_lease
 
 RecoveredLength = Callable[[Block], int | None]
 """Bytes of an open block that are safe on finalised replicas; 0 if no datanode was ever given a byte of it; None when
@@ -80,8 +80,8 @@ def release(
 ) -> bool:
     """Closes an open file on behalf of the namespace, as far as its blocks allow; returns whether it is closed.
 
-    A last block that nobody wrote to is dropped. One that was written gets a state of its own, so that its writer
-    is refused, until the daemon knows a length that is safe.
+    A last block that nobody wrote to is dropped. One that was written waits until the daemon knows a length that is
+    safe. Meanwhile the lease is the namespace's own, so that the old writer is refused.
     """
     file = reading.file_by_id(tx, inode_id)
     if file is None or not file.holder:
@@ -92,6 +92,7 @@ def release(
         if length is None:
             if last.state is not BlockState.UNDER_RECOVERY:
                 writing.put_block(tx, last._replace(state=BlockState.UNDER_RECOVERY))
+            _take(state, tx, ctx, file)
             return False
         if length == 0 and last.length == 0:
             file = _drop_last(state, tx, file)
@@ -100,9 +101,25 @@ def release(
             tree.replace(tx, file)
     waiting = writing.uncompleted(tx, file)
     if any(not replicas_ready(record.id) for record in waiting):
+        _take(state, tx, ctx, file)
         return False
     writing.close(tx, ctx, file, waiting)
     return True
+
+
+def waiting_files(view: ReadView) -> list[InodeId]:
+    """Files that were taken from their clients and are not closed yet: to be released as soon as their blocks allow."""
+    return leases.open_files(view, leases.RECOVERY_HOLDER)
+
+
+def _take(state: State, tx: Transaction, ctx: Context, file: File) -> None:
+    """The namespace becomes the holder."""
+    if file.holder == leases.RECOVERY_HOLDER:
+        return
+    tx.delete(keys.lease(file.holder, file.id))
+    tx.put(keys.lease(leases.RECOVERY_HOLDER, file.id), encode_lease(tx.txid))
+    tree.replace(tx, file._replace(holder=leases.RECOVERY_HOLDER))
+    state.leases.grant(leases.RECOVERY_HOLDER, ctx.now_ms)
 
 
 def _drop_last(state: State, tx: Transaction, file: File) -> File:

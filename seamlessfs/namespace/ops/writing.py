@@ -228,7 +228,7 @@ def leased_file(view: ReadView, ctx: Context, path: str, inode_id: InodeId, clie
         raise LeaseExpired(f"INode is not a regular file: {described()}")
     if not record.holder:
         raise LeaseExpired(f"File is not open for writing: {described()}")
-    if record.holder != client_name:
+    if record.holder != client_name or client_name == leases.RECOVERY_HOLDER:
         raise LeaseExpired(f"Client (={client_name}) is not the lease owner (={record.holder}: {described()}")
     return at, record
 
