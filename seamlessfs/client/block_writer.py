@@ -27,6 +27,9 @@ from seamlessfs.wire.xfer.response import OpResponse
 IN_FLIGHT_PACKETS_MAX = 80
 """Packets sent and not acknowledged, as in HDFS: 5 MiB in packets of 64 KiB."""
 
+IN_FLIGHT_BYTES_MAX = 16 << 20
+"""The same for large packets: enough for 10 Gbit/s over 10 ms, and what a flush may have to wait for."""
+
 TIMEOUT_PER_TARGET_S = 5.0
 _ACK_READ_BYTES = 1 << 16
 
@@ -91,6 +94,7 @@ class BlockWriter:
         self._checksum = checksum
         chunks = max(1, packet_bytes // checksum.bytes_per_chunk)
         self._packet_data_bytes = chunks * checksum.bytes_per_chunk
+        self._window = max(2, min(IN_FLIGHT_PACKETS_MAX, IN_FLIGHT_BYTES_MAX // self._packet_data_bytes))
         self._buffer = bytearray()
         self._buffer_offset = 0
         """Where the buffer begins in the block: always at a chunk."""
@@ -248,7 +252,7 @@ class BlockWriter:
 
     def _send_packet(self, data: bytes, sync: bool) -> None:
         sums = chunk_checksums(self._checksum.type, self._checksum.bytes_per_chunk, data)
-        self._wait_for_acks(IN_FLIGHT_PACKETS_MAX - 1)
+        self._wait_for_acks(self._window - 1)
         self._send(PacketHeader(self._buffer_offset, self._take_seqno(), False, len(data), sync), sums, data)
         self._payload_sent += len(data)
 

@@ -14,11 +14,12 @@ from seamlessfs.net.traffic import TrafficClass, TrafficCounter
 
 IDLE_S = 3.0
 """A datanode waits 4 s for the next request on a connection; ours are given up before that."""
-IDLE_PER_DATANODE_MAX = 8
+IDLE_MAX = 64
+"""Idle connections of a process; more would only be open when many threads read from many datanodes at once."""
 WRITE_TIMEOUT_S = 480.0
 """A datanode that takes no byte for so long is taken for dead; HDFS waits as long."""
 
-_Key = tuple[str, int]
+_Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,15 @@ class TransferMeter:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Idle:
+    """A connection on which a datanode waits for another request. Two are equal only if they are the same."""
+
+    address: _Address
+    since_mono_s: float
+    stream: BlockingStream
+
+
 class DatanodeConnector:
     """Opens connections to datanodes and keeps idle ones of reads for a moment.
 
@@ -77,7 +87,7 @@ class DatanodeConnector:
         self._use_hostname = use_hostname
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
-        self._idle: dict[tuple[int, _Key], deque[tuple[float, BlockingStream]]] = {}
+        self._idle_by_pid: dict[int, deque[_Idle]] = {}
 
     def connect(self, datanode: DatanodeId, *, extra_timeout: float = 0.0) -> BlockingStream:
         """Opens a connection. `extra_timeout` (seconds) is added to read and write time-outs: 5 s a pipeline target.
@@ -85,12 +95,12 @@ class DatanodeConnector:
         Raises:
             ConnectionError: it cannot be opened; the message names the datanode.
         """
-        key = self._key(datanode)
+        address = self._address(datanode)
         source = (self._source_address, 0) if self._source_address else None
         try:
-            connection = socket.create_connection(key, self._connect_timeout_s, source)
+            connection = socket.create_connection(address, self._connect_timeout_s, source)
         except OSError as error:
-            raise ConnectionError(f"cannot connect to datanode {key[0]}:{key[1]}: {error}") from error
+            raise ConnectionError(f"cannot connect to datanode {address[0]}:{address[1]}: {error}") from error
         return BlockingStream(
             connection,
             read_timeout_s=self._read_timeout_s + extra_timeout,
@@ -99,30 +109,25 @@ class DatanodeConnector:
 
     def acquire_idle(self, datanode: DatanodeId) -> BlockingStream | None:
         """An idle connection that is still open, or None."""
-        idle = self._idle.get((os.getpid(), self._key(datanode)))
-        while idle:
-            try:
-                released_at_s, stream = idle.pop()
-            except IndexError:
-                return None
-            if time.monotonic() - released_at_s < IDLE_S and _is_quiet(stream.socket):
-                return stream
-            stream.close()
+        idle, address = self._idle(), self._address(datanode)
+        for entry in reversed(list(idle)):
+            if entry.address != address or not _take(idle, entry):
+                continue
+            if time.monotonic() - entry.since_mono_s < IDLE_S and _is_quiet(entry.stream.socket):
+                return entry.stream
+            entry.stream.close()
         return None
 
     def release(self, datanode: DatanodeId, stream: BlockingStream) -> None:
-        """Keeps a connection on which the datanode now waits for another request."""
-        idle = self._idle.setdefault((os.getpid(), self._key(datanode)), deque())
-        idle.append((time.monotonic(), stream))
-        while idle:
-            released_at_s, oldest = idle[0]
-            if len(idle) <= IDLE_PER_DATANODE_MAX and time.monotonic() - released_at_s < IDLE_S:
+        """Keeps a connection on which the datanode now waits for another request; gives up those kept for too long."""
+        idle, now_s = self._idle(), time.monotonic()
+        idle.append(_Idle(self._address(datanode), now_s, stream))
+        entries = list(idle)
+        for number, entry in enumerate(entries):
+            if len(entries) - number <= IDLE_MAX and now_s - entry.since_mono_s < IDLE_S:
                 return
-            try:
-                _, oldest = idle.popleft()
-            except IndexError:
-                return
-            oldest.close()
+            if _take(idle, entry):
+                entry.stream.close()
 
     def meter(self, stream: BlockingStream, kind: TrafficClass, *, sent: int = 0) -> TransferMeter | None:
         """Starts to count a transfer over `stream`; None where nothing is counted.
@@ -145,13 +150,24 @@ class DatanodeConnector:
 
     def close(self) -> None:
         """Closes the idle connections of this process."""
-        pid = os.getpid()
-        for key in [key for key in list(self._idle) if key[0] == pid]:
-            for _, stream in self._idle.pop(key, deque()):
-                stream.close()
+        for entry in self._idle_by_pid.pop(os.getpid(), deque()):
+            entry.stream.close()
 
-    def _key(self, datanode: DatanodeId) -> _Key:
+    def _idle(self) -> deque[_Idle]:
+        """Idle connections of this process, oldest first."""
+        return self._idle_by_pid.setdefault(os.getpid(), deque())
+
+    def _address(self, datanode: DatanodeId) -> _Address:
         return (datanode.hostname if self._use_hostname else datanode.ip, datanode.xfer_port)
+
+
+def _take(idle: deque[_Idle], entry: _Idle) -> bool:
+    """Removes an entry; False if another thread was faster."""
+    try:
+        idle.remove(entry)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_quiet(connection: socket.socket) -> bool:
