@@ -97,14 +97,20 @@ class SeamlessFileSystem(HdfsOperations, AbstractFileSystem):  # type: ignore[mi
         """Nothing is cached."""
 
     def _status(self, path: Any) -> FileStatus | None:
-        return self.client.namenode.get_file_info(self._strip_protocol(path))
+        """Status of what is there and may be seen, else None.
+
+        Deviation from fsspec's default: any other error, an unreachable server for one, is raised.
+        """
+        try:
+            return self.client.namenode.get_file_info(self._strip_protocol(path))
+        except PermissionError:
+            return None
 
     def info(self, path: Any, **_: Any) -> dict[str, Any]:
         path = self._strip_protocol(path)
         return describe(path, self.client.status(path))
 
     def exists(self, path: Any, **_: Any) -> bool:
-        """Deviation from fsspec's default: only "there is none" means False; an unreachable server is an error."""
         return self._status(path) is not None
 
     def isdir(self, path: Any) -> bool:

@@ -1,18 +1,32 @@
-"""Which namespace the tests of the client run against."""
+"""The servers that our client is tried on: a cluster of ours, and a stock HDFS where there is one."""
 
 from __future__ import annotations
 
-import os
+import enum
 
 import pytest
 
-NAMENODE_VARIABLE = "SEAMLESSFS_TEST_NAMENODE"
+
+class Server(enum.Enum):
+    """Whose namespace a test runs against."""
+
+    OURS = "ours"
+    STOCK = "stock"
+
+
+@pytest.fixture(scope="session", params=[Server.OURS, pytest.param(Server.STOCK, marks=pytest.mark.peers)])
+def server(request: pytest.FixtureRequest) -> Server:
+    return Server(request.param)
 
 
 @pytest.fixture(scope="session")
-def namenode_address(request: pytest.FixtureRequest) -> str:
-    """`host:port` of a cluster of ours, or of the one that the environment names (a stock one, say)."""
-    named = os.environ.get(NAMENODE_VARIABLE)
-    if named:
-        return named
-    return str(request.getfixturevalue("mini").namenode_address)
+def namenode_address(request: pytest.FixtureRequest, server: Server) -> str:
+    """`host:port` of the namenode."""
+    cluster = request.getfixturevalue("mini" if server is Server.OURS else "stock_hdfs")
+    return str(cluster.namenode_address)
+
+
+@pytest.fixture(scope="session")
+def server_appends(server: Server) -> bool:
+    """Whether the server can append to a file."""
+    return server is Server.STOCK
