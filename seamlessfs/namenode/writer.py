@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import errno
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import ThreadPoolExecutor
@@ -39,12 +40,14 @@ class WriterLimits:
     Attributes:
         batch_operations: operations in one batch; later ones wait for the next.
         batch_bytes: memory of the writes of a batch beyond which it takes no other operation.
+        waiting_operations: operations that wait for a later batch; further ones are told to come back.
         snapshots: walks over snapshots that run at a time.
         apply: when the store commits.
     """
 
-    batch_operations: int = 4096
+    batch_operations: int = 1024
     batch_bytes: int = 32 << 20
+    waiting_operations: int = 1 << 16
     snapshots: int = 4
     apply: ApplyLimits = field(default_factory=ApplyLimits)
 
@@ -57,6 +60,29 @@ class State(enum.Enum):
     """Or closing: takes no more."""
     FAILED = "failed"
     """The journal or the store refused: the process must exit."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An operation that has run: who waits for its batch, and for what."""
+
+    answer: asyncio.Future[Any]
+    result: Any = None
+    error: Exception | None = None
+
+    def settle(self) -> None:
+        """The batch is durable."""
+        if self.answer.done():
+            return
+        if self.error is None:
+            self.answer.set_result(self.result)
+        else:
+            self.answer.set_exception(self.error)
+
+    def refuse(self, refusal: Exception) -> None:
+        """The batch is lost."""
+        if not self.answer.done():
+            self.answer.set_exception(refusal)
 
 
 class Writer:
@@ -81,13 +107,13 @@ class Writer:
         self._appender = ThreadPoolExecutor(1, "journal")
         self._walkers = ThreadPoolExecutor(limits.snapshots, "snapshot")
         self._walks = asyncio.Semaphore(limits.snapshots)
-        self._gathering: list[tuple[asyncio.Future[Any], Any]] = []
-        """Who waits for the gathering batch, and for which result."""
-        self._sealed: list[tuple[asyncio.Future[Any], Any]] = []
-        """The same for the batch that the journal is taking; empty when it takes none."""
+        self._gathering: list[_Waiting] = []
+        """Operations of the gathering batch."""
+        self._sealed: list[_Waiting] = []
+        """Operations of the batch that the journal is taking; empty when it takes none."""
+        self._queue: deque[tuple[Callable[[Transaction], Any], asyncio.Future[Any]]] = deque()
+        """Operations that the gathering batch has no room for, in order."""
         self._seal_scheduled = False
-        self._room: list[asyncio.Future[None]] = []
-        """Who waits until the gathering batch has room."""
 
     @classmethod
     async def open(cls, store: Store, journal: Journal, limits: WriterLimits | None = None) -> Writer:
@@ -128,28 +154,26 @@ class Writer:
         """Runs `operation` in the gathering batch and answers its result when the batch is durable.
 
         It runs at once, before the first await, unless the batch is full. If it raises, nothing of it remains, and
-        the error is raised here.
+        the error is raised here once everything that the operation may have seen is durable.
 
         Raises:
             Fenced, OSError: the journal refused; whether the operation has happened is known after a restart.
             Retriable: the writer is closed.
         """
-        while self._is_full() and self.state is State.OPEN:
-            room: asyncio.Future[None] = self._loop.create_future()
-            self._room.append(room)
-            await room
         if self.state is not State.OPEN:
             raise self._refusal()
-        result = self._overlay.run(operation)
-        self.operations += 1
         answer: asyncio.Future[T] = self._loop.create_future()
-        self._gathering.append((answer, result))
-        self._schedule_seal()
+        if self._queue or self._is_full():
+            if len(self._queue) >= self._limits.waiting_operations:
+                raise Retriable(f"{len(self._queue)} operations wait to be written: call again later")
+            self._queue.append((operation, answer))
+        else:
+            self._run(operation, answer)
         return await answer
 
     async def barrier(self) -> Txid:
         """Waits until everything submitted so far is durable; answers the last batch that is."""
-        if self._gathering or self._sealed:
+        if self._gathering or self._sealed or self._queue:
             await self.submit(_nothing)
         return self.durable_txid
 
@@ -173,9 +197,8 @@ class Writer:
         """Answers what has been submitted, brings the store up to date, and closes it and the journal."""
         if self.state is State.OPEN:
             self.state = State.CLOSED
-            self._make_room()
-            while self._gathering or self._sealed:
-                await asyncio.wait([answer for answer, _ in self._sealed or self._gathering])
+            while pending := self._sealed or self._gathering:
+                await asyncio.wait([waiting.answer for waiting in pending])
             await self._applier.finish()
         for executor in (self._walkers, self._appender):
             await asyncio.to_thread(executor.shutdown)
@@ -186,6 +209,26 @@ class Writer:
     def _is_full(self) -> bool:
         limits = self._limits
         return len(self._gathering) >= limits.batch_operations or self._overlay.gathering_bytes >= limits.batch_bytes
+
+    def _run(self, operation: Callable[[Transaction], Any], answer: asyncio.Future[Any]) -> None:
+        """Runs an operation now; its answer, an error too, waits until all that it may have seen is durable."""
+        waiting = _Waiting(answer)
+        try:
+            waiting.result = self._overlay.run(operation)
+        except StopIteration as error:
+            waiting.error = RuntimeError(f"an operation raised {error!r}, which no future can carry")
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            waiting.error = error
+        self.operations += 1
+        self._gathering.append(waiting)
+        self._schedule_seal()
+
+    def _admit(self) -> None:
+        """Runs operations that waited for room."""
+        while self._queue and not self._is_full():
+            operation, answer = self._queue.popleft()
+            if not answer.done():
+                self._run(operation, answer)
 
     def _schedule_seal(self) -> None:
         """Seals at the end of this turn of the loop, so that everyone who is ready now gets into the batch."""
@@ -203,16 +246,16 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever it is, the batch cannot be completed
             self._fail(error)
             return
-        answers, self._gathering = self._gathering, []
+        batch, self._gathering = self._gathering, []
         if not self._overlay.gathering_keys:
-            _answer(answers)
+            _settle(batch)
         else:
             txid, writes = self._overlay.seal()
             payload = record.encode(writes)
-            self._sealed = answers
+            self._sealed = batch
             append = self._appender.submit(self._append, txid, payload)
             append.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._appended, done))
-        self._make_room()
+        self._admit()
 
     def _append(self, txid: Txid, payload: bytes) -> int:
         self._journal.append(txid, payload)
@@ -227,8 +270,8 @@ class Writer:
             return
         self._overlay.commit()
         self.batches += 1
-        answers, self._sealed = self._sealed, []
-        _answer(answers)
+        batch, self._sealed = self._sealed, []
+        _settle(batch)
         self._applier.journalled(append.result())
         self._schedule_seal()
 
@@ -239,19 +282,12 @@ class Writer:
         self.state = State.FAILED
         self.failure = error
         self._overlay.drop()
-        answers = self._sealed + self._gathering
+        lost = self._sealed + self._gathering + [_Waiting(answer) for _, answer in self._queue]
         self._sealed, self._gathering = [], []
-        for answer, _ in answers:
-            if not answer.done():
-                answer.set_exception(self._refusal())
-        self._make_room()
+        self._queue.clear()
+        for waiting in lost:
+            waiting.refuse(self._refusal())
         self.failed.set()
-
-    def _make_room(self) -> None:
-        waiting, self._room = self._room, []
-        for room in waiting:
-            if not room.done():
-                room.set_result(None)
 
     def _refusal(self) -> Exception:
         """Why the writer takes no more; a new exception for each who asks."""
@@ -264,10 +300,9 @@ class Writer:
         return OSError(number, f"the namenode cannot write and stops; the outcome of the call is unknown: {failure}")
 
 
-def _answer(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for answer, result in answers:
-        if not answer.done():
-            answer.set_result(result)
+def _settle(batch: list[_Waiting]) -> None:
+    for waiting in batch:
+        waiting.settle()
 
 
 def _nothing(_: Transaction) -> None:

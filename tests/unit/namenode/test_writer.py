@@ -71,6 +71,38 @@ async def test_a_full_batch_makes_others_wait_for_the_next(tmp_path: Path) -> No
     await writer.close()
 
 
+async def test_operations_keep_their_order_when_they_wait_for_room(tmp_path: Path) -> None:
+    writer = await open_writer(tmp_path, WriterLimits(batch_operations=3))
+
+    def append(number: int):
+        return lambda tx: tx.put(b"order", (tx.get(b"order") or b"") + b"%d " % number)
+
+    waiting = [asyncio.ensure_future(writer.submit(append(number))) for number in range(20)]
+    await asyncio.sleep(0)
+    waiting[17].cancel()
+    await writer.barrier()
+    assert all(answer.done() for answer in waiting)
+    assert [int(number) for number in (writer.view().get(b"order") or b"").split()] == [*range(17), 18, 19]
+    await writer.close()
+
+
+async def test_too_many_waiting_operations_are_told_to_come_back(tmp_path: Path) -> None:
+    writer = await open_writer(tmp_path, WriterLimits(batch_operations=1, waiting_operations=2))
+    waiting = [asyncio.ensure_future(writer.submit(put(b"%d" % i, b""))) for i in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Retriable, match="2 operations wait"):
+        await writer.submit(put(b"a", b""))
+    await writer.close()
+    assert [await answer for answer in waiting] == [1, 2, 3]
+
+
+async def test_an_operation_may_raise_what_futures_do_not_carry(tmp_path: Path) -> None:
+    writer = await open_writer(tmp_path)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await writer.submit(lambda tx: next(tx.scan(b"a", b"b")))
+    await writer.close()
+
+
 async def test_a_failing_operation_leaves_nothing(tmp_path: Path) -> None:
     def failing(tx: Transaction) -> None:
         assert tx.get(b"a") == b"1"
@@ -87,6 +119,40 @@ async def test_a_failing_operation_leaves_nothing(tmp_path: Path) -> None:
         await writer.submit(failing)
     await first
     assert list(writer.view().scan(b"a", b"c")) == [(b"a", b"1")]
+    await writer.close()
+
+
+async def test_an_error_waits_for_what_it_was_derived_from(tmp_path: Path) -> None:
+    """A caller that is told "exists" must not find it gone after a crash."""
+
+    def create(tx: Transaction) -> None:
+        if tx.get(b"a") is not None:
+            raise FileExistsError
+        tx.put(b"a", b"1")
+
+    writer = await open_writer(tmp_path)
+    first, second = (asyncio.ensure_future(writer.submit(create)) for _ in range(2))
+    with pytest.raises(FileExistsError):
+        await second
+    assert first.done()
+    assert writer.durable_txid == 1
+    with pytest.raises(FileExistsError):
+        await writer.submit(create)
+    assert writer.batches == 1
+    await writer.close()
+
+
+async def test_an_error_of_a_batch_that_is_refused_is_the_refusal(tmp_path: Path) -> None:
+    def failing(tx: Transaction) -> None:
+        raise FileNotFoundError
+
+    writer = await Writer.open(MemoryStore(), FencedJournal(tmp_path))
+    create = asyncio.ensure_future(writer.submit(put(b"a", b"1")))
+    await asyncio.sleep(0)
+    with pytest.raises(Fenced):
+        await writer.submit(failing)
+    with pytest.raises(Fenced):
+        await create
     await writer.close()
 
 
