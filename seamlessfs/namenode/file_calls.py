@@ -202,12 +202,11 @@ class FileCalls:
                     lambda block_id: self.core.ready_in(tx, block_id),
                 ),
             )
+            if last is not None:
+                self.core.block_committed(last.id)
             if done or left_ms <= 0:
-                break
+                return pb.CompleteResponseProto(result=done)
             await self.core.wait_for_reports(reports, left_ms / 1000)
-        if last is not None:
-            self.core.block_committed(last.id)
-        return pb.CompleteResponseProto(result=done)
 
     async def fsync(self, call: CallContext, request: pb.FsyncRequestProto) -> pb.FsyncResponseProto:
         await self.core.change(
