@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from seamlessfs.model.errors import CorruptStore, IllegalArgument
 from seamlessfs.model.ids import PolicyId
 from seamlessfs.model.policy import HDFS_POLICIES, IDC_2_2_SYNC, PlacementPolicy
@@ -10,6 +12,9 @@ from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView
 from seamlessfs.store.policy_record import decode_policy
 from seamlessfs.store.records import Directory
+
+_decode = lru_cache(maxsize=256)(decode_policy)
+"""Every create reads its policy. The same bytes are the same policy, so nothing here can be stale."""
 
 
 def policies(view: ReadView) -> list[PlacementPolicy]:
@@ -26,7 +31,7 @@ def policy(view: ReadView, policy_id: PolicyId) -> PlacementPolicy:
     value = view.get(keys.policy(policy_id))
     if value is None:
         raise CorruptStore(f"Placement policy {policy_id} is not in the registry")
-    return decode_policy(value)
+    return _decode(value)
 
 
 def named(view: ReadView, name: str) -> PlacementPolicy | PolicyId:

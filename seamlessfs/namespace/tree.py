@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from seamlessfs.model import path as paths
@@ -13,6 +14,9 @@ from seamlessfs.store.api import ReadView, Transaction
 from seamlessfs.store.records import Directory, File, Inode, decode_inode, encode_inode, encode_removed
 
 RAW = b"raw"
+
+_decode_passed = lru_cache(maxsize=16_384)(decode_inode)
+"""Reads the directories that paths go through. The same bytes are the same record, so nothing here can be stale."""
 
 
 class Resolved(NamedTuple):
@@ -51,7 +55,7 @@ def root(view: ReadView) -> Directory:
     value = view.get(keys.ROOT)
     if value is None:
         raise CorruptStore("The store holds no root directory: it was never formatted")
-    record = decode_inode(value)
+    record = _decode_passed(value)
     if not isinstance(record, Directory):
         raise CorruptStore("The root of the store is not a directory")
     return record
@@ -89,14 +93,16 @@ def resolve(view: ReadView, path: str) -> Resolved:
 def walk(view: ReadView, names: list[bytes]) -> Resolved:
     node: Inode = root(view)
     nodes = [node]
+    left = len(names)
     for name in names:
-        if not node.is_directory:
+        if not isinstance(node, Directory) or len(name) > paths.COMPONENT_BYTES_MAX:
             break
-        found = child(view, node.id, name)
-        if found is None:
+        value = view.get(keys.entry(node.id, name))
+        if value is None:
             break
-        nodes.append(found)
-        node = found
+        left -= 1
+        node = _decode_passed(value) if left else decode_inode(value)
+        nodes.append(node)
     return Resolved(names, nodes)
 
 

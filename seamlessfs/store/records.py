@@ -16,7 +16,9 @@ from seamlessfs.model.errors import CorruptStore
 from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId, PolicyId, PoolId, StorageId, Txid
 
 _VERSION = 1
-_DIRECTORY, _FILE, _BLOCK, _LEASE, _REMOVED, _COUNTERS, _IDENTITY, _RETRY = range(1, 9)
+_DIRECTORY, _FILE, _BLOCK, _LEASE, _REMOVED, _COUNTERS, _IDENTITY, _RETRY = (
+    _VERSION << 4 | kind for kind in range(1, 9)
+)
 _DIRECTORY_HEAD = struct.Struct(">BQQHQQHBQQQQI")
 _FILE_HEAD = struct.Struct(">BQQHQQHBHQQBI")
 _BLOCK_HEAD = struct.Struct(">BQQQQBQ")
@@ -28,10 +30,6 @@ _BROKEN = (struct.error, IndexError, ValueError)
 
 NAME_BYTES_MAX = 255
 """Owners, groups, machines, IDCs, storage ids: one byte of length each."""
-
-
-def _tag(kind: int) -> int:
-    return _VERSION << 4 | kind
 
 
 class Totals(NamedTuple):
@@ -167,9 +165,9 @@ def decode_inode(value: bytes) -> Inode:
     """
     tag = value[0] if value else 0
     try:
-        if tag == _tag(_DIRECTORY):
+        if tag == _DIRECTORY:
             return _decode_directory(value)
-        if tag == _tag(_FILE):
+        if tag == _FILE:
             return _decode_file(value)
     except _BROKEN as error:
         raise CorruptStore(f"Inode record of {len(value)} bytes cannot be read: {error}") from error
@@ -178,7 +176,7 @@ def decode_inode(value: bytes) -> Inode:
 
 def _encode_directory(record: Directory, txid: Txid) -> bytes:
     head = _DIRECTORY_HEAD.pack(
-        _tag(_DIRECTORY),
+        _DIRECTORY,
         txid,
         record.id,
         record.mode,
@@ -205,7 +203,7 @@ def _decode_directory(value: bytes) -> Directory:
 
 def _encode_file(record: File, txid: Txid) -> bytes:
     head = _FILE_HEAD.pack(
-        _tag(_FILE),
+        _FILE,
         txid,
         record.id,
         record.mode,
@@ -259,7 +257,7 @@ def _decode_file(value: bytes) -> File:
 def encode_block(record: BlockRecord, txid: Txid) -> bytes:
     """The block's id is in the key."""
     head = _BLOCK_HEAD.pack(
-        _tag(_BLOCK),
+        _BLOCK,
         txid,
         record.inode_id,
         record.generation_stamp,
@@ -293,12 +291,12 @@ def decode_block(block_id: BlockId, value: bytes) -> BlockRecord:
 
 
 def encode_lease(txid: Txid) -> bytes:
-    return _MARK.pack(_tag(_LEASE), txid)
+    return _MARK.pack(_LEASE, txid)
 
 
 def encode_removed(record: Inode, txid: Txid) -> bytes:
     """What was unlinked: the inode's last record behind a mark of its own."""
-    return _MARK.pack(_tag(_REMOVED), txid) + encode_inode(record, txid)
+    return _MARK.pack(_REMOVED, txid) + encode_inode(record, txid)
 
 
 def decode_removed(value: bytes) -> Inode:
@@ -307,7 +305,7 @@ def decode_removed(value: bytes) -> Inode:
 
 
 def encode_counters(record: Counters, txid: Txid) -> bytes:
-    return _COUNTERS_HEAD.pack(_tag(_COUNTERS), txid, *record)
+    return _COUNTERS_HEAD.pack(_COUNTERS, txid, *record)
 
 
 def decode_counters(value: bytes) -> Counters:
@@ -317,7 +315,7 @@ def decode_counters(value: bytes) -> Counters:
 
 
 def encode_identity(record: ClusterIdentity, txid: Txid) -> bytes:
-    head = _IDENTITY_HEAD.pack(_tag(_IDENTITY), txid, record.namespace_id, record.created_at_ms)
+    head = _IDENTITY_HEAD.pack(_IDENTITY, txid, record.namespace_id, record.created_at_ms)
     return head + _names(record.cluster_id, record.pool_id)
 
 
@@ -329,7 +327,7 @@ def decode_identity(value: bytes) -> ClusterIdentity:
 
 
 def encode_retry(response: bytes, txid: Txid) -> bytes:
-    return _MARK.pack(_tag(_RETRY), txid) + response
+    return _MARK.pack(_RETRY, txid) + response
 
 
 def decode_retry(value: bytes) -> bytes:
@@ -339,9 +337,9 @@ def decode_retry(value: bytes) -> bytes:
 
 def _expect(value: bytes, kind: int) -> None:
     tag = value[0] if value else 0
-    if tag != _tag(kind):
+    if tag != kind:
         raise CorruptStore(
-            f"Record of kind {tag:#04x} where {_tag(kind):#04x} belongs: the store is damaged or of a newer version"
+            f"Record of kind {tag:#04x} where {kind:#04x} belongs: the store is damaged or of a newer version"
         )
 
 
