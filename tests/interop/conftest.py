@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import enum
+import uuid
 
 import pytest
+
+from tests.support.clusters import Cluster
 
 
 class Server(enum.Enum):
@@ -30,3 +33,12 @@ def namenode_address(request: pytest.FixtureRequest, server: Server) -> str:
 def server_appends(server: Server) -> bool:
     """Whether the server can append to a file."""
     return server is Server.STOCK
+
+
+@pytest.fixture(params=["ours", pytest.param("stock", marks=pytest.mark.peers)])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """A test on stock HDFS shows that it asks for the right thing; the same test runs on ours."""
+    name = str(request.param)
+    running = request.getfixturevalue("stock_hdfs" if name == "stock" else "mini")
+    replication = 3 if name == "stock" else 4
+    return Cluster(name, running.namenode_address, replication, f"/interop-{uuid.uuid4().hex[:12]}")
