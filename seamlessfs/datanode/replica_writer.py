@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import xxhash
@@ -156,12 +157,18 @@ class ReplicaWriter:
         self.acked_bytes = max(self.acked_bytes, min(end, self.on_disk_bytes))
 
     def sync(self) -> None:
-        """Makes what is written so far durable."""
-        if self._synced_bytes != self.on_disk_bytes:
-            length = self.on_disk_bytes
-            os.fdatasync(self._data_fd)
-            os.fdatasync(self._meta_fd)
-            self._synced_bytes = length
+        """Makes what is written so far durable, without keeping readers out meanwhile.
+
+        Raises:
+            ReplicaNotFound: the writer was stopped. OSError: the disk.
+        """
+        if self._synced_bytes == self.on_disk_bytes:
+            return
+        length = self.on_disk_bytes
+        with self._own_fds() as fds:
+            for fd in fds:
+                os.fdatasync(fd)
+        self._synced_bytes = length
 
     def truncate(self, length: int) -> None:
         """Cuts the replica to `length` bytes and makes the checksum of a last partial chunk anew."""
@@ -206,7 +213,10 @@ class ReplicaWriter:
 
     def digest(self) -> int:
         """xxh3 of the data; reads the file only if it was not written in one go."""
-        return digest_file(self._data_fd) if self._digest is None else self._digest.intdigest()
+        if self._digest is not None:
+            return self._digest.intdigest()
+        with self._own_fds() as (data_fd, _):
+            return digest_file(data_fd)
 
     def close(self) -> None:
         """Closes the files; nothing can be written any more."""
@@ -227,6 +237,18 @@ class ReplicaWriter:
 
     def __str__(self) -> str:
         return f"blk_{self.block_id}_{self.generation_stamp}"
+
+    @contextlib.contextmanager
+    def _own_fds(self) -> Iterator[tuple[int, int]]:
+        """Descriptors that stay good when another thread stops the writer."""
+        with self.lock:
+            self._require_running()
+            fds = os.dup(self._data_fd), os.dup(self._meta_fd)
+        try:
+            yield fds
+        finally:
+            for fd in fds:
+                os.close(fd)
 
     def _require_running(self) -> None:
         if self.stopped:
