@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seamlessfs.model.errors import AccessDenied
 from seamlessfs.wire.pb.hadoop.rpc_pb2 import RpcSaslProto
+from seamlessfs.wire.rpc.text import as_text
 
 SIMPLE = "SIMPLE"
 
@@ -30,7 +31,7 @@ def answer_simple(message: RpcSaslProto) -> SaslStep:
     if message.state == RpcSaslProto.NEGOTIATE:
         return SaslStep(RpcSaslProto(version=0, state=RpcSaslProto.SUCCESS), done=True)
     if message.state == RpcSaslProto.INITIATE:
-        methods = [auth.method for auth in message.auths]
+        methods = [as_text(auth.method) for auth in message.auths]
         if methods == [SIMPLE]:
             return SaslStep(None, done=True)
         raise AccessDenied(f"{', '.join(methods) or 'no'} authentication is not enabled.  Available:[{SIMPLE}]")

@@ -19,6 +19,7 @@ from seamlessfs.wire.pb.hadoop.rpc_pb2 import (
 from seamlessfs.wire.rpc import frames
 from seamlessfs.wire.rpc.exceptions import error_for
 from seamlessfs.wire.rpc.limits import FRAME_BYTES_MAX, IPC_VERSION
+from seamlessfs.wire.rpc.text import as_text
 
 _SPAN_32 = 1 << 32
 _HALF_32 = 1 << 31
@@ -124,4 +125,4 @@ def _decode_response(frame: bytes) -> Response:
             raise ProtocolError(f"response of {size} bytes exceeds its frame of {len(frame)} bytes")
         body = memoryview(frame)[start : start + size]
     call_id = header.callId - _SPAN_32 if header.callId >= _HALF_32 else header.callId
-    return Response(call_id, Status(header.status), header.exceptionClassName, header.errorMsg, body)
+    return Response(call_id, Status(header.status), as_text(header.exceptionClassName), as_text(header.errorMsg), body)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError, EncodeError, Message
 
 from seamlessfs.model.errors import BadRequestBody, NoSuchMethod, NoSuchProtocol, RpcVersionMismatch
 from seamlessfs.wire.convert.integers import to_signed
 from seamlessfs.wire.rpc.events import Call
 from seamlessfs.wire.rpc.limits import METHOD_NAME_CHARS_MAX, PROTOCOL_VERSION
+from seamlessfs.wire.rpc.text import find_invalid_string
 
 Served = TypeVar("Served")
 Request = TypeVar("Request", bound=Message)
@@ -41,7 +42,8 @@ def parse_body(call: Call, request_class: type[Request]) -> Request:
     """The request of a call.
 
     Raises:
-        BadRequestBody: it is not a message of this class, or lacks a required field.
+        BadRequestBody: it is not a message of this class, lacks a required field, or a string is not UTF-8.
+            Deviation: stock replaces the bytes of such a string, and then works on another path than was meant.
     """
     request = request_class()
     name = request.DESCRIPTOR.name
@@ -52,7 +54,17 @@ def parse_body(call: Call, request_class: type[Request]) -> Request:
     except DecodeError as error:
         raise BadRequestBody(f"Body of {call.method} is not a {name}: {error}") from None
     if not request.IsInitialized():
-        required = [field.name for field in request.DESCRIPTOR.fields if field.is_required]
-        missing = [field for field in required if not request.HasField(field)]
-        raise BadRequestBody(f"Message missing required fields: {', '.join(missing) or f'inside {name}'}")
+        raise BadRequestBody(f"Message missing required fields: {_missing_fields(request)}")
+    if not call.body.isascii():
+        invalid = find_invalid_string(request)
+        if invalid is not None:
+            raise BadRequestBody(f"Field {invalid} of {name} is not valid UTF-8: send its text in UTF-8")
     return request
+
+
+def _missing_fields(request: Message) -> str:
+    try:
+        request.SerializeToString()
+    except EncodeError as error:
+        return str(error).rpartition("fields: ")[2]
+    return ""

@@ -47,6 +47,7 @@ from seamlessfs.wire.rpc.limits import (
     IPC_VERSION,
 )
 from seamlessfs.wire.rpc.replies import OutOfBand, encode_error, encode_fatal, encode_success
+from seamlessfs.wire.rpc.text import as_text, find_invalid_string
 
 __all__ = ["HeaderCache", "ServerConnection", "encode_error", "encode_fatal", "encode_success"]
 
@@ -191,7 +192,7 @@ class ServerConnection:
         with contextlib.suppress(ProtocolError):
             call.body, _ = frames.split_delimited(frame, position)
         if header.HasField("callerContext"):
-            call.caller_context = header.callerContext.context
+            call.caller_context = as_text(header.callerContext.context)
         if header.HasField("stateId"):
             call.state_id = header.stateId
         return CallReceived(call)
@@ -201,7 +202,8 @@ class ServerConnection:
         request.ParseFromString(serialized)
         if not request.IsInitialized():
             raise DecodeError("a required field is missing")
-        name = (request.methodName, request.declaringClassProtocolName, request.clientProtocolVersion)
+        method, protocol = as_text(request.methodName), as_text(request.declaringClassProtocolName)
+        name = (method, protocol, request.clientProtocolVersion)
         if len(self._headers) >= HEADER_CACHE_ENTRIES_MAX:
             self._headers.clear()
         if len(serialized) <= HEADER_CACHE_ENTRY_BYTES_MAX:
@@ -215,6 +217,9 @@ class ServerConnection:
             context.ParseFromString(serialized)
         except (ProtocolError, DecodeError) as error:
             raise _undecodable(_band(header), "IpcConnectionContextProto", error) from None
+        invalid = find_invalid_string(context)
+        if invalid is not None:
+            raise _undecodable(_band(header), "IpcConnectionContextProto", f"{invalid} is not valid UTF-8")
         info = context.userInfo
         if not info.effectiveUser:
             raise _unauthorized(AccessDenied("The connection context names no user: set userInfo.effectiveUser"))

@@ -289,6 +289,31 @@ def test_a_missing_field_is_named() -> None:
         parse_body(Call(0, CLIENT_ID, 0, "getFileInfo", "", 1, b""), client_namenode_pb2.GetFileInfoRequestProto)
 
 
+def test_a_string_that_is_not_utf_8_is_refused_and_named() -> None:
+    call = Call(0, CLIENT_ID, 0, "getFileInfo", "", 1, b"\x0a\x02/\xff")
+    with pytest.raises(BadRequestBody, match=r"^Field src of GetFileInfoRequestProto is not valid UTF-8"):
+        parse_body(call, client_namenode_pb2.GetFileInfoRequestProto)
+    call.body = b"\x0a\x01t\x12\x01s\x12\x01\xff"
+    with pytest.raises(BadRequestBody, match=r"^Field srcs of ConcatRequestProto"):
+        parse_body(call, client_namenode_pb2.ConcatRequestProto)
+    call.body = client_namenode_pb2.GetFileInfoRequestProto(src="/é").SerializeToString()
+    assert parse_body(call, client_namenode_pb2.GetFileInfoRequestProto).src == "/é"
+
+
+def test_a_user_name_that_is_not_utf_8_is_refused() -> None:
+    last = feed(PLAIN + frames.encode_frame(header(-3), b"\x12\x03\x0a\x01\xff"), 1 << 20)[-1]
+    assert isinstance(last, Closed)
+    assert b"userInfo.effectiveUser is not valid UTF-8" in last.reply
+
+
+def test_names_that_are_not_utf_8_are_unknown_names() -> None:
+    name = b"\x0a\x01\xff\x12\x01\xff\x18\x01"
+    context = b"\x3a\x03\x0a\x01\xff"
+    frame = frames.encode_frame(header(1) + context, name, b"")
+    call = received(frame)
+    assert (call.method, call.protocol, call.caller_context) == ("\ufffd", "\ufffd", "\ufffd")
+
+
 def test_a_garbage_request_header_leaves_the_connection_usable() -> None:
     garbage = frames.encode_frame(header(5), b"\xff\xff\xff", b"")
     events = feed(OPEN + garbage + call_frame(6), 1 << 20)
