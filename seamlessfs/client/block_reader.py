@@ -132,12 +132,12 @@ class BlockReader:
         view = memoryview(buffer).cast("B")[: self.end - self.position]
         if not len(view):
             return 0
-        if self._stream is None and not self._rest:
+        if self._stream is None:
             raise ValueError(f"{self._where()}: the reader is closed")
         try:
             got = self._take_rest(view) or self._next_packet(view)
             self.position += got
-            if self.position == self.end and self._stream is not None:
+            if self.position == self.end:
                 self._finish(self._stream)
         except (OSError, SeamlessError) as error:
             self.close()
@@ -156,6 +156,7 @@ class BlockReader:
     def close(self) -> None:
         """Gives up what was not read; the connection with it."""
         stream, self._stream = self._stream, None
+        self._rest = memoryview(b"")
         if stream is not None:
             self._account()
             stream.close()
@@ -222,16 +223,25 @@ class BlockReader:
             raise ChecksumMismatch(f"{kind.name} of the {bytes_per_chunk} bytes at {at} differs")
 
     def _finish(self, stream: BlockingStream) -> None:
-        """Takes the packet that ends the answer, says that all was well, and keeps the connection."""
-        self._rest = memoryview(b"")
+        """Takes the packet that ends the answer, says that all was well, and keeps the connection.
+
+        A connection that breaks here is no failure: every byte was read and verified.
+        """
+        try:
+            self._exchange_end(stream)
+        except (ConnectionError, CallTimeout):
+            self.close()
+            return
+        self._account()
+        self._stream = None
+        self._connector.release(self.replica.datanode.id, stream)
+
+    def _exchange_end(self, stream: BlockingStream) -> None:
         header, _ = self._receive_head()
         if not header.last:
             raise ProtocolError(f"packet {header.seqno} goes on behind the end of the range")
         verified = self.checksum.type is not ChecksumType.NULL
         stream.sendall(encode_read_status(Status.CHECKSUM_OK if verified else Status.SUCCESS))
-        self._account()
-        self._stream = None
-        self._connector.release(self.replica.datanode.id, stream)
 
     def _account(self) -> None:
         if self._meter is not None:

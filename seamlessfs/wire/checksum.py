@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -24,8 +24,8 @@ Buffer = bytes | bytearray | memoryview
 
 CRC_BYTES = 4
 _MASK = 0xFFFFFFFF
-_FOLD_PIECE_BYTES = 1 << 18
-"""Bytes of data that one pass of `fold` covers; measured fastest while the zeroed buffer stays in the L2 cache."""
+_PIECE_BYTES = 1 << 16
+"""Bytes that are copied or folded at a time: such buffers stay in the L2 cache and come from the heap."""
 
 _POLYNOMIALS = {ChecksumType.CRC32: 0xEDB88320, ChecksumType.CRC32C: 0x82F63B78}
 
@@ -39,9 +39,21 @@ def crc(kind: ChecksumType, data: Buffer, start: int = 0) -> int:
     if kind is ChecksumType.CRC32:
         return zlib.crc32(data, start)
     if kind is ChecksumType.CRC32C:
-        extended: int = google_crc32c.extend(start, data if isinstance(data, bytes) else bytes(data))
-        return extended
+        return _crc32c(data, start)
     raise IllegalArgument("checksum type NULL has no CRC: use CRC32 or CRC32C")
+
+
+def _crc32c(data: Buffer, state: int) -> int:
+    """google_crc32c takes only `bytes`, so that everything else is copied, piece by piece."""
+    pieces = (data,) if isinstance(data, bytes) else _pieces(memoryview(data))
+    for piece in pieces:
+        state = google_crc32c.extend(state, piece)
+    return state
+
+
+def _pieces(view: memoryview) -> Iterator[bytes]:
+    for at in range(0, len(view), _PIECE_BYTES):
+        yield bytes(view[at : at + _PIECE_BYTES])
 
 
 def checksums_size_bytes(kind: ChecksumType, bytes_per_chunk: int, data_length: int) -> int:
@@ -79,10 +91,9 @@ def verify(kind: ChecksumType, bytes_per_chunk: int, data: Buffer, sums: Buffer)
         raise IllegalArgument(f"{len(data)} bytes of data need {expected} bytes of checksums, not {len(sums)}")
     if not sums:
         return None
-    content = data if isinstance(data, bytes) or kind is ChecksumType.CRC32 else bytes(data)
-    if crc(kind, content) == fold(kind, bytes_per_chunk, sums, len(data)):
+    if crc(kind, data) == fold(kind, bytes_per_chunk, sums, len(data)):
         return None
-    right = chunk_checksums(kind, bytes_per_chunk, content)
+    right = chunk_checksums(kind, bytes_per_chunk, data)
     found = bytes(sums)
     return next(at // CRC_BYTES for at in range(0, len(right), CRC_BYTES) if right[at : at + 4] != found[at : at + 4])
 
@@ -106,7 +117,7 @@ def fold(kind: ChecksumType, bytes_per_chunk: int, sums: Buffer, data_length: in
     if tail < CRC_BYTES:
         return combine_crc(kind, fold(kind, bytes_per_chunk, swapped[:-CRC_BYTES], before), last, tail)
     state = _MASK
-    piece_chunks = max(1, _FOLD_PIECE_BYTES // bytes_per_chunk)
+    piece_chunks = max(1, _PIECE_BYTES // bytes_per_chunk)
     chunks = len(swapped) // CRC_BYTES - 1
     for first in range(0, chunks, piece_chunks):
         stop = min(first + piece_chunks, chunks)

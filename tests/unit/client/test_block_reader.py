@@ -126,6 +126,13 @@ def test_end_before_all_was_read(change: Change) -> None:
         read(DatanodeConnector(), peer, 0, len(DATA))
 
 
+def test_connection_that_breaks_behind_the_last_byte_is_no_failure() -> None:
+    connector = DatanodeConnector()
+    with ScriptedDatanode(Serve(DATA, change=lambda packets: packets[:-1])) as peer:
+        assert read(connector, peer, 0, len(DATA)) == DATA
+        assert connector.acquire_idle(peer.info.id) is None
+
+
 def test_silence_times_out() -> None:
     def stall(stream: BlockingStream) -> None:
         receive_op(stream)
