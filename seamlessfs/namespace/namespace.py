@@ -9,7 +9,7 @@ from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId, PolicyId, Po
 from seamlessfs.model.path import join
 from seamlessfs.model.policy import PlacementPolicy
 from seamlessfs.model.status import ContentSummary, FileStatus, Listing
-from seamlessfs.namespace import registry, tree
+from seamlessfs.namespace import registry, totals, tree
 from seamlessfs.namespace.answers import BlockTarget, FileBlocks
 from seamlessfs.namespace.context import Context, NamespaceLimits
 from seamlessfs.namespace.leases import Leases
@@ -28,8 +28,8 @@ Ready = Callable[[BlockId], bool]
 class Namespace:
     """The tree's operations over views and transactions of the store.
 
-    Keeps in memory only what the store confirms: times of lease renewals, the index of the retry cache, which
-    directories the open batch has touched. `settle` must run once in each batch, as the last thing before its seal.
+    Keeps in memory only what the store confirms: times of lease renewals and the index of the retry cache. `settle`
+    must run once in each batch, as the last thing before its seal.
     """
 
     def __init__(self, pool_id: PoolId, limits: NamespaceLimits | None = None) -> None:
@@ -63,7 +63,7 @@ class Namespace:
 
     def settle(self, tx: Transaction) -> None:
         """Brings the totals of all directories up to date; the last thing in a batch."""
-        self._state.totals.seal(tx)
+        totals.settle(tx)
 
     def get_file_info(self, view: ReadView, ctx: Context, path: str) -> FileStatus | None:
         return reading.get_file_info(view, ctx, path)
@@ -169,12 +169,12 @@ class Namespace:
         peer_idc: str = "",
         previous: Block | None = None,
     ) -> Block:
-        return writing.add_block(self._state, tx, ctx, inode_id, client_name, pipeline, home_idc, peer_idc, previous)
+        return writing.add_block(tx, ctx, inode_id, client_name, pipeline, home_idc, peer_idc, previous)
 
     def abandon_block(
         self, tx: Transaction, ctx: Context, block: Block, inode_id: InodeId, path: str, client_name: str
     ) -> BlockRecord | None:
-        return writing.abandon_block(self._state, tx, ctx, block, inode_id, path, client_name)
+        return writing.abandon_block(tx, ctx, block, inode_id, path, client_name)
 
     def complete(
         self,
@@ -186,10 +186,10 @@ class Namespace:
         last: Block | None,
         replicas_ready: Ready,
     ) -> bool:
-        return writing.complete(self._state, tx, ctx, path, inode_id, client_name, last, replicas_ready)
+        return writing.complete(tx, ctx, path, inode_id, client_name, last, replicas_ready)
 
     def fsync(self, tx: Transaction, ctx: Context, path: str, inode_id: InodeId, client_name: str, length: int) -> None:
-        writing.fsync(self._state, tx, ctx, path, inode_id, client_name, length)
+        writing.fsync(tx, ctx, path, inode_id, client_name, length)
 
     def update_block_for_pipeline(
         self, tx: Transaction, ctx: Context, block: Block, client_name: str
@@ -236,10 +236,10 @@ class Namespace:
         return recovering.waiting_files(view)
 
     def mkdirs(self, tx: Transaction, ctx: Context, path: str, permission: int, create_parent: bool = True) -> bool:
-        return making.mkdirs(self._state, tx, ctx, path, permission, create_parent)
+        return making.mkdirs(tx, ctx, path, permission, create_parent)
 
     def rename(self, tx: Transaction, ctx: Context, source: str, target: str) -> bool:
-        return renaming.rename(self._state, tx, ctx, source, target)
+        return renaming.rename(tx, ctx, source, target)
 
     def rename2(
         self,
@@ -251,12 +251,12 @@ class Namespace:
         to_trash: bool = False,
     ) -> None:
         """`to_trash` only says why: a move to the trash is a rename."""
-        renaming.rename2(self._state, tx, ctx, source, target, overwrite)
+        renaming.rename2(tx, ctx, source, target, overwrite)
 
     def delete(
         self, tx: Transaction, ctx: Context, path: str, recursive: bool, *, subtree_checked: bool = False
     ) -> bool:
-        return deleting.delete(self._state, tx, ctx, path, recursive, subtree_checked=subtree_checked)
+        return deleting.delete(tx, ctx, path, recursive, subtree_checked=subtree_checked)
 
     def check_delete(self, view: ReadView, ctx: Context, path: str) -> None:
         """The recursive permission check of a delete, to be run over a snapshot before the delete itself."""
@@ -277,16 +277,16 @@ class Namespace:
         attributes.set_owner(tx, ctx, path, owner, group)
 
     def set_times(self, tx: Transaction, ctx: Context, path: str, modified_at_ms: int, accessed_at_ms: int) -> None:
-        attributes.set_times(self._state, tx, ctx, path, modified_at_ms, accessed_at_ms)
+        attributes.set_times(tx, ctx, path, modified_at_ms, accessed_at_ms)
 
     def record_access(self, tx: Transaction, ctx: Context, inode_id: InodeId) -> None:
         attributes.record_access(tx, ctx, inode_id)
 
     def set_replication(self, tx: Transaction, ctx: Context, path: str, replication: int) -> bool:
-        return attributes.set_replication(self._state, tx, ctx, path, replication)
+        return attributes.set_replication(tx, ctx, path, replication)
 
     def set_storage_policy(self, tx: Transaction, ctx: Context, path: str, name: str) -> None:
-        attributes.set_storage_policy(self._state, tx, ctx, path, name)
+        attributes.set_storage_policy(tx, ctx, path, name)
 
     def unset_storage_policy(self, tx: Transaction, ctx: Context, path: str) -> None:
         attributes.unset_storage_policy(tx, ctx, path)

@@ -1,9 +1,9 @@
 """Subtree totals: gathered in the transaction while a batch is open, settled into the directories once a batch.
 
 What an operation adds to a directory goes into that directory's delta row, so that an operation that fails takes its
-share back with everything else it wrote. `Totaller` remembers which rows there may be; a row that is not there is
-skipped, so what it remembers may be too much and never too little. Settling carries each delta up to the root and
-deletes the row: no sealed batch holds one.
+share back with everything else it wrote. The rows of a batch form a list: each names the one before it, the row of
+directory 0 names the last. Settling walks the list, carries each delta up to the root and deletes the rows: no sealed
+batch holds one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView, Transaction
 from seamlessfs.store.records import BlockRecord, Directory, File, Inode, Totals, decode_block, encode_inode
 
-_DELTA = struct.Struct(">qqqqqQ")
+_DELTA = struct.Struct(">qqqqqQQ")
+_LAST = keys.delta(keys.NO_PARENT)
 
 
 class Delta(NamedTuple):
@@ -29,59 +30,60 @@ class Delta(NamedTuple):
     modified_at_ms: int = 0
 
 
-class Totaller:
-    """Gathers deltas and settles them."""
+def gather(tx: Transaction, directory: InodeId, totals: Totals, *, children: int = 0, modified_at_ms: int = 0) -> None:
+    """Notes that something changed directly in a directory. A time of 0 leaves the directory's own."""
+    key = keys.delta(directory)
+    value = tx.get(key)
+    if value is None:
+        last = tx.get(_LAST)
+        before = 0 if last is None else int.from_bytes(last, "big")
+        tx.put(_LAST, directory.to_bytes(8, "big"))
+    else:
+        files, directories, size, space, more_children, earlier_ms, before = _DELTA.unpack(value)
+        totals = totals.plus(Totals(files, directories, size, space))
+        children += more_children
+        modified_at_ms = modified_at_ms or earlier_ms
+    tx.put(key, _DELTA.pack(*totals, children, modified_at_ms, before))
 
-    def __init__(self) -> None:
-        self._touched: set[InodeId] = set()
 
-    def gather(
-        self, tx: Transaction, directory: InodeId, totals: Totals, *, children: int = 0, modified_at_ms: int = 0
-    ) -> None:
-        """Notes that something changed directly in a directory. A time of 0 leaves the directory's own."""
-        self._touched.add(directory)
+def require_room(tx: Transaction, directory: Inode, path: str, entries_max: int) -> None:
+    """A directory may take one more entry, what the open batch has added included.
+
+    Raises:
+        DirectoryTooLarge: it is full.
+    """
+    value = tx.get(keys.delta(directory.id))
+    children = directory.children if isinstance(directory, Directory) else 0
+    if value is not None:
+        children += _DELTA.unpack(value)[4]
+    if children >= entries_max:
+        raise DirectoryTooLarge(
+            f"The directory item limit of {path} is exceeded: limit={entries_max} items={children + 1}"
+        )
+
+
+def settle(tx: Transaction) -> None:
+    """Brings every directory's record up to date with what was gathered.
+
+    Runs last in every batch, and within an operation before it reads the totals of a directory.
+    """
+    last = tx.get(_LAST)
+    if last is None:
+        return
+    tx.delete(_LAST)
+    sums: dict[InodeId, Delta] = {}
+    directory = InodeId(int.from_bytes(last, "big"))
+    while directory:
         key = keys.delta(directory)
         value = tx.get(key)
-        if value is not None:
-            files, directories, size, space, more_children, earlier_ms = _DELTA.unpack(value)
-            totals = totals.plus(Totals(files, directories, size, space))
-            children += more_children
-            modified_at_ms = modified_at_ms or earlier_ms
-        tx.put(key, _DELTA.pack(*totals, children, modified_at_ms))
-
-    def require_room(self, tx: Transaction, directory: Inode, path: str, entries_max: int) -> None:
-        """A directory may take one more entry, what the open batch has added included.
-
-        Raises:
-            DirectoryTooLarge: it is full.
-        """
-        value = tx.get(keys.delta(directory.id))
-        children = directory.children if isinstance(directory, Directory) else 0
-        if value is not None:
-            children += _DELTA.unpack(value)[4]
-        if children >= entries_max:
-            raise DirectoryTooLarge(
-                f"The directory item limit of {path} is exceeded: limit={entries_max} items={children + 1}"
-            )
-
-    def settle(self, tx: Transaction) -> None:
-        """Brings every directory's record up to date with what was gathered. May be called within an operation."""
-        sums: dict[InodeId, Delta] = {}
-        for directory in sorted(self._touched):
-            key = keys.delta(directory)
-            value = tx.get(key)
-            if value is None:
-                continue
-            tx.delete(key)
-            files, directories, size, space, children, modified_at_ms = _DELTA.unpack(value)
-            _carry_up(tx, sums, directory, Delta(Totals(files, directories, size, space), children, modified_at_ms))
-        for directory, delta in sums.items():
-            _apply(tx, directory, delta)
-
-    def seal(self, tx: Transaction) -> None:
-        """Settles for the last time in this batch."""
-        self.settle(tx)
-        self._touched.clear()
+        if value is None:
+            raise CorruptStore(f"Directory {directory} changed and its delta is missing")
+        tx.delete(key)
+        files, directories, size, space, children, modified_at_ms, before = _DELTA.unpack(value)
+        _carry_up(tx, sums, directory, Delta(Totals(files, directories, size, space), children, modified_at_ms))
+        directory = InodeId(before)
+    for changed, delta in sums.items():
+        _apply(tx, changed, delta)
 
 
 def _carry_up(tx: Transaction, sums: dict[InodeId, Delta], directory: InodeId, delta: Delta) -> None:

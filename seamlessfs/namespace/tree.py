@@ -123,13 +123,15 @@ def resolve_file(view: ReadView, path: str, inode_id: InodeId) -> Resolved:
 def names_of(view: ReadView, inode_id: InodeId) -> list[bytes] | None:
     """Names from the root to an inode, or None: the inode does not exist, or a directory above it was deleted."""
     names: list[bytes] = []
+    decode = decode_inode
     while inode_id != ROOT_INODE_ID:
         pointer = view.get(keys.inode(inode_id))
         if pointer is None or len(names) > paths.DEPTH_MAX * 2:
             return None
         value = view.get(keys.entry_of_pointer(pointer))
-        if value is None or decode_inode(value).id != inode_id:
+        if value is None or decode(value).id != inode_id:
             return None
+        decode = _decode_passed
         parent, name = keys.read_pointer(pointer)
         names.append(name)
         inode_id = parent

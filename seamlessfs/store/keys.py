@@ -8,6 +8,7 @@ Shape::
     L| holder | 0x00 | inode u64                   lease record: the file is open for that holder
     R| inode u64                                   removed record: unlinked, waiting for the reaper
     D| directory inode u64                         delta record: what the open batch adds; none once sealed
+    D| 0                                           the last directory that the open batch has touched
     T| minute u32 | len u8 | client id | call i32  retry record: the answer of a call that must not run twice
     P| policy id u16                               placement policy record
     C|identity, C|counters                         who the cluster is; the last ids that were given out

@@ -8,7 +8,6 @@ from seamlessfs.model.policy import IDC_2_2_SYNC, PlacementPolicy
 from seamlessfs.namespace import access, registry, totals, tree
 from seamlessfs.namespace.context import Context
 from seamlessfs.namespace.ops.making import MODE_MASK
-from seamlessfs.namespace.state import State
 from seamlessfs.namespace.tree import Resolved
 from seamlessfs.security.permissions import Access
 from seamlessfs.store import keys
@@ -47,7 +46,7 @@ def set_owner(tx: Transaction, ctx: Context, path: str, owner: str | None, group
     _put(tx, at, owner=owner or record.owner, group=group or record.group)
 
 
-def set_times(state: State, tx: Transaction, ctx: Context, path: str, modified_at_ms: int, accessed_at_ms: int) -> None:
+def set_times(tx: Transaction, ctx: Context, path: str, modified_at_ms: int, accessed_at_ms: int) -> None:
     """A negative time leaves what is there."""
     at = _resolve(tx, ctx, path)
     access.path(ctx, at, Access.WRITE)
@@ -56,7 +55,7 @@ def set_times(state: State, tx: Transaction, ctx: Context, path: str, modified_a
     if max(modified_at_ms, accessed_at_ms) > TIME_MS_MAX:
         raise IllegalArgument(f"Time of {at.path} is out of range: at most {TIME_MS_MAX} milliseconds")
     if at.last.is_directory:
-        state.totals.settle(tx)
+        totals.settle(tx)
     settled = _settled(tx, at)
     _put(
         tx,
@@ -73,7 +72,7 @@ def record_access(tx: Transaction, ctx: Context, inode_id: InodeId) -> None:
         tree.replace(tx, record._replace(accessed_at_ms=ctx.now_ms))
 
 
-def set_replication(state: State, tx: Transaction, ctx: Context, path: str, replication: int) -> bool:
+def set_replication(tx: Transaction, ctx: Context, path: str, replication: int) -> bool:
     """Changes a file's number of replicas, where its policy leaves that to the client.
 
     Returns:
@@ -94,11 +93,11 @@ def set_replication(state: State, tx: Transaction, ctx: Context, path: str, repl
     wanted = registry.policy(tx, at.last.policy_id).replication
     if wanted:
         return replication == wanted
-    _replicate(state, tx, at, at.last, replication)
+    _replicate(tx, at, at.last, replication)
     return True
 
 
-def set_storage_policy(state: State, tx: Transaction, ctx: Context, path: str, name: str) -> None:
+def set_storage_policy(tx: Transaction, ctx: Context, path: str, name: str) -> None:
     """Gives a path a placement policy, or one of HDFS's own, which stands beside it and moves nothing between IDCs.
 
     Files below a directory keep the stamp they were created with. A file itself is stamped anew.
@@ -116,7 +115,7 @@ def set_storage_policy(state: State, tx: Transaction, ctx: Context, path: str, n
     elif isinstance(record, Directory):
         _put(tx, at, policy_id=policy.id)
     else:
-        _restamp(state, tx, at, record, policy)
+        _restamp(tx, at, record, policy)
 
 
 def unset_storage_policy(tx: Transaction, ctx: Context, path: str) -> None:
@@ -131,7 +130,7 @@ def unset_storage_policy(tx: Transaction, ctx: Context, path: str) -> None:
         _put(tx, at, policy_id=default, hdfs_policy_id=PolicyId(0))
 
 
-def _restamp(state: State, tx: Transaction, at: Resolved, file: File, policy: PlacementPolicy) -> None:
+def _restamp(tx: Transaction, at: Resolved, file: File, policy: PlacementPolicy) -> None:
     before = registry.policy(tx, file.policy_id)
     same_places = (before.home_replicas, before.peer_replicas, before.home, before.peer) == (
         policy.home_replicas,
@@ -147,10 +146,10 @@ def _restamp(state: State, tx: Transaction, at: Resolved, file: File, policy: Pl
     stamped = file._replace(policy_id=policy.id)
     tree.replace(tx, stamped)
     if policy.replication:
-        _replicate(state, tx, at, stamped, policy.replication)
+        _replicate(tx, at, stamped, policy.replication)
 
 
-def _replicate(state: State, tx: Transaction, at: Resolved, file: File, replication: int) -> None:
+def _replicate(tx: Transaction, at: Resolved, file: File, replication: int) -> None:
     if replication == file.replication:
         return
     changed = file._replace(replication=replication)
@@ -159,7 +158,7 @@ def _replicate(state: State, tx: Transaction, at: Resolved, file: File, replicat
     pointer = tx.get(keys.inode(file.id))
     if pointer is not None:
         directory, _ = keys.read_pointer(pointer)
-        state.totals.gather(tx, directory, Totals(space=after.space - before.space))
+        totals.gather(tx, directory, Totals(space=after.space - before.space))
 
 
 def _resolve(view: ReadView, ctx: Context, path: str) -> Resolved:

@@ -8,16 +8,13 @@ from seamlessfs.model.block import Block
 from seamlessfs.model.errors import DirectoryNotEmpty
 from seamlessfs.namespace import access, totals, tree
 from seamlessfs.namespace.context import Context
-from seamlessfs.namespace.state import State
 from seamlessfs.security.permissions import Access
 from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView, Transaction
 from seamlessfs.store.records import File, Inode, decode_block, decode_inode, decode_removed, encode_removed
 
 
-def delete(
-    state: State, tx: Transaction, ctx: Context, path: str, recursive: bool, *, subtree_checked: bool = False
-) -> bool:
+def delete(tx: Transaction, ctx: Context, path: str, recursive: bool, *, subtree_checked: bool = False) -> bool:
     """Unlinks a file or a directory; its blocks and what is below it fall to the reaper. Cost: the path's depth.
 
     Args:
@@ -39,19 +36,19 @@ def delete(
         raise DirectoryNotEmpty(f"`{at.path} is non empty': Directory is not empty")
     if record is None or parent is None:
         return False
-    remove(state, tx, ctx, parent, at.names[-1], record)
+    remove(tx, ctx, parent, at.names[-1], record)
     return True
 
 
-def remove(state: State, tx: Transaction, ctx: Context, parent: Inode, name: bytes, record: Inode) -> None:
+def remove(tx: Transaction, ctx: Context, parent: Inode, name: bytes, record: Inode) -> None:
     """Takes an entry and what is below it out of the tree and out of the totals."""
     if record.is_directory:
-        state.totals.settle(tx)
+        totals.settle(tx)
         settled = tree.child(tx, parent.id, name)
         record = record if settled is None else settled
     gone = totals.totals_of(tx, record).negated()
     tree.unlink(tx, parent.id, name, record)
-    state.totals.gather(tx, parent.id, gone, children=-1, modified_at_ms=ctx.now_ms)
+    totals.gather(tx, parent.id, gone, children=-1, modified_at_ms=ctx.now_ms)
 
 
 def check_delete(view: ReadView, ctx: Context, path: str) -> None:

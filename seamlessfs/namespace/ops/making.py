@@ -46,7 +46,7 @@ class CreateRequest:
     storage_policy: str | None = None
 
 
-def mkdirs(state: State, tx: Transaction, ctx: Context, path: str, permission: int, create_parent: bool) -> bool:
+def mkdirs(tx: Transaction, ctx: Context, path: str, permission: int, create_parent: bool) -> bool:
     """Makes a directory; one that is there already is fine.
 
     Raises:
@@ -63,10 +63,10 @@ def mkdirs(state: State, tx: Transaction, ctx: Context, path: str, permission: i
     if not create_parent:
         access.parent_exists(at)
     access.new_names(ctx, at)
-    _require_room(state, tx, ctx, at)
-    parent = _make_directories(state, tx, ctx, at, permission & 0o777 | _IMPLICIT_MODE)
+    _require_room(tx, ctx, at)
+    parent = _make_directories(tx, ctx, at, permission & 0o777 | _IMPLICIT_MODE)
     directory = _new_directory(tx, ctx, parent, permission & MODE_MASK)
-    _link(state, tx, ctx, parent, at.names[-1], directory, Totals(directories=1))
+    _link(tx, ctx, parent, at.names[-1], directory, Totals(directories=1))
     return True
 
 
@@ -90,12 +90,12 @@ def create(state: State, tx: Transaction, ctx: Context, request: CreateRequest) 
         raise FileAlreadyExists(f"{at.path} for client {request.client_machine} already exists")
     parent_node = at.nodes[len(at.names) - 1] if existing is not None else at.nodes[-1]
     if existing is None:
-        _require_room(state, tx, ctx, at)
+        _require_room(tx, ctx, at)
     if isinstance(existing, File):
-        _remove_overwritten(state, tx, parent_node, at, existing)
+        _remove_overwritten(tx, parent_node, at, existing)
         parent = parent_node
     else:
-        parent = _make_directories(state, tx, ctx, at, parent_node.mode & 0o777 | _IMPLICIT_MODE)
+        parent = _make_directories(tx, ctx, at, parent_node.mode & 0o777 | _IMPLICIT_MODE)
     file = File(
         id=counters.next_inode(tx),
         mode=request.permission & MODE_MASK,
@@ -110,7 +110,7 @@ def create(state: State, tx: Transaction, ctx: Context, request: CreateRequest) 
         holder=request.client_name,
         machine=request.client_machine,
     )
-    _link(state, tx, ctx, parent, at.names[-1], file, Totals(files=1))
+    _link(tx, ctx, parent, at.names[-1], file, Totals(files=1))
     tx.put(keys.lease(file.holder, file.id), encode_lease(tx.txid))
     state.leases.grant(file.holder, ctx.now_ms)
     return status_of(file, b"", policy.id)
@@ -168,23 +168,23 @@ def _check_replication(ctx: Context, path: str, replication: int, client_name: s
     raise RemoteIOError(f"Requested replication factor of {replication}{bound} for {path} from {client_name}")
 
 
-def _require_room(state: State, tx: Transaction, ctx: Context, at: Resolved) -> None:
+def _require_room(tx: Transaction, ctx: Context, at: Resolved) -> None:
     deepest = join(at.names[: len(at.nodes) - 1])
-    state.totals.require_room(tx, at.nodes[-1], deepest, ctx.limits.directory_entries_max)
+    totals.require_room(tx, at.nodes[-1], deepest, ctx.limits.directory_entries_max)
 
 
-def _remove_overwritten(state: State, tx: Transaction, parent: Inode, at: Resolved, file: File) -> None:
+def _remove_overwritten(tx: Transaction, parent: Inode, at: Resolved, file: File) -> None:
     gone = totals.totals_of(tx, file).negated()
     tree.unlink(tx, parent.id, at.names[-1], file)
-    state.totals.gather(tx, parent.id, gone, children=-1)
+    totals.gather(tx, parent.id, gone, children=-1)
 
 
-def _make_directories(state: State, tx: Transaction, ctx: Context, at: Resolved, mode: int) -> Inode:
+def _make_directories(tx: Transaction, ctx: Context, at: Resolved, mode: int) -> Inode:
     """Makes what is missing above the last name; returns the directory that is to hold it."""
     parent = at.nodes[-1]
     for i in range(len(at.nodes) - 1, len(at.names) - 1):
         directory = _new_directory(tx, ctx, parent, mode & MODE_MASK)
-        _link(state, tx, ctx, parent, at.names[i], directory, Totals(directories=1))
+        _link(tx, ctx, parent, at.names[i], directory, Totals(directories=1))
         parent = directory
     return parent
 
@@ -193,10 +193,8 @@ def _new_directory(tx: Transaction, ctx: Context, parent: Inode, mode: int) -> D
     return Directory(counters.next_inode(tx), mode, ctx.caller.user, parent.group, ctx.now_ms)
 
 
-def _link(
-    state: State, tx: Transaction, ctx: Context, parent: Inode, name: bytes, record: Inode, added: Totals
-) -> None:
+def _link(tx: Transaction, ctx: Context, parent: Inode, name: bytes, record: Inode, added: Totals) -> None:
     if not parent.is_directory:
         raise CorruptStore(f"Inode {parent.id} is a file and cannot hold {name!r}")
     tree.add(tx, parent.id, name, record)
-    state.totals.gather(tx, parent.id, added, children=1, modified_at_ms=ctx.now_ms)
+    totals.gather(tx, parent.id, added, children=1, modified_at_ms=ctx.now_ms)

@@ -95,9 +95,9 @@ def release(
             _take(state, tx, ctx, file)
             return False
         if length == 0 and last.length == 0:
-            file = _drop_last(state, tx, file)
+            file = _drop_last(tx, file)
         else:
-            file = writing.commit(state, tx, ctx, file, last, Block(last.id, last.generation_stamp, length))
+            file = writing.commit(tx, ctx, file, last, Block(last.id, last.generation_stamp, length))
             tree.replace(tx, file)
     waiting = writing.uncompleted(tx, file)
     if any(not replicas_ready(record.id) for record in waiting):
@@ -122,12 +122,12 @@ def _take(state: State, tx: Transaction, ctx: Context, file: File) -> None:
     state.leases.grant(leases.RECOVERY_HOLDER, ctx.now_ms)
 
 
-def _drop_last(state: State, tx: Transaction, file: File) -> File:
+def _drop_last(tx: Transaction, file: File) -> File:
     shorter = file._replace(blocks=file.blocks[:-1])
     tx.delete(keys.block(file.blocks[-1]))
     tree.replace(tx, shorter)
     pointer = tx.get(keys.inode(file.id))
     if pointer is not None:
         directory, _ = keys.read_pointer(pointer)
-        state.totals.gather(tx, directory, Totals(space=-file.block_size * file.replication))
+        totals.gather(tx, directory, Totals(space=-file.block_size * file.replication))
     return shorter

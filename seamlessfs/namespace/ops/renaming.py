@@ -14,14 +14,13 @@ from seamlessfs.model.path import components
 from seamlessfs.namespace import access, totals, tree
 from seamlessfs.namespace.context import Context
 from seamlessfs.namespace.ops import deleting
-from seamlessfs.namespace.state import State
 from seamlessfs.namespace.tree import Resolved
 from seamlessfs.security.permissions import Access
 from seamlessfs.store.api import ReadView, Transaction
 from seamlessfs.store.records import Directory, Inode
 
 
-def rename(state: State, tx: Transaction, ctx: Context, source_path: str, target_path: str) -> bool:
+def rename(tx: Transaction, ctx: Context, source_path: str, target_path: str) -> bool:
     """Moves a file or directory; into the target if that is a directory.
 
     Returns:
@@ -47,12 +46,12 @@ def rename(state: State, tx: Transaction, ctx: Context, source_path: str, target
         return False
     if not target.parent.is_directory:
         return False
-    _check_new_entry(state, tx, ctx, source, target)
-    _move(state, tx, ctx, source, target, record)
+    _check_new_entry(tx, ctx, source, target)
+    _move(tx, ctx, source, target, record)
     return True
 
 
-def rename2(state: State, tx: Transaction, ctx: Context, source_path: str, target_path: str, overwrite: bool) -> None:
+def rename2(tx: Transaction, ctx: Context, source_path: str, target_path: str, overwrite: bool) -> None:
     """Moves a file or directory to exactly the target's path.
 
     Raises:
@@ -79,10 +78,10 @@ def rename2(state: State, tx: Transaction, ctx: Context, source_path: str, targe
         raise FileNotFound(f"rename destination parent {target.path} not found.")
     if not parent.is_directory:
         raise ParentNotDirectory(f"rename destination parent {target.path} is a file.")
-    _check_new_entry(state, tx, ctx, source, target)
+    _check_new_entry(tx, ctx, source, target)
     if target.last is not None:
-        deleting.remove(state, tx, ctx, parent, target.names[-1], target.last)
-    _move(state, tx, ctx, source, target, record)
+        deleting.remove(tx, ctx, parent, target.names[-1], target.last)
+    _move(tx, ctx, source, target, record)
 
 
 def _resolve_both(view: ReadView, ctx: Context, source_path: str, target_path: str) -> tuple[Resolved, Resolved]:
@@ -129,22 +128,22 @@ def _check_overwrite(
         raise RemoteIOError(f"rename destination directory is not empty: {target.path}")
 
 
-def _check_new_entry(state: State, tx: Transaction, ctx: Context, source: Resolved, target: Resolved) -> None:
+def _check_new_entry(tx: Transaction, ctx: Context, source: Resolved, target: Resolved) -> None:
     if target.last is None:
         access.new_names(ctx, target)
     if target.parent is not None and source.parent is not None and source.parent.id != target.parent.id:
-        state.totals.require_room(tx, target.parent, target.parent_path, ctx.limits.directory_entries_max)
+        totals.require_room(tx, target.parent, target.parent_path, ctx.limits.directory_entries_max)
 
 
-def _move(state: State, tx: Transaction, ctx: Context, source: Resolved, target: Resolved, record: Inode) -> None:
+def _move(tx: Transaction, ctx: Context, source: Resolved, target: Resolved, record: Inode) -> None:
     from_directory, to_directory = source.parent, target.parent
     if from_directory is None or to_directory is None:
         raise RemoteIOError(f"rename from {source.path} to {target.path} failed.")
     if record.is_directory:
-        state.totals.settle(tx)
+        totals.settle(tx)
         record = tree.child(tx, from_directory.id, source.names[-1]) or record
     moved = totals.totals_of(tx, record)
     tree.move(tx, from_directory.id, source.names[-1], to_directory.id, target.names[-1], record)
     now_ms = ctx.now_ms
-    state.totals.gather(tx, from_directory.id, moved.negated(), children=-1, modified_at_ms=now_ms)
-    state.totals.gather(tx, to_directory.id, moved, children=1, modified_at_ms=now_ms)
+    totals.gather(tx, from_directory.id, moved.negated(), children=-1, modified_at_ms=now_ms)
+    totals.gather(tx, to_directory.id, moved, children=1, modified_at_ms=now_ms)

@@ -55,7 +55,7 @@ def prepare_block(
         block_size=file.block_size,
         retry_of=retry,
         must_be_ready=tuple(record.id for record in waiting),
-        offset=file.length - (retry.length if retry else 0),
+        offset=_next_offset(file, last, previous),
         client_machine=file.machine,
         home_idc=last.home_idc if last else "",
         peer_idc=last.peer_idc if last else "",
@@ -63,7 +63,6 @@ def prepare_block(
 
 
 def add_block(
-    state: State,
     tx: Transaction,
     ctx: Context,
     inode_id: InodeId,
@@ -85,19 +84,19 @@ def add_block(
         if record.id != file.blocks[-1]:
             put_block(tx, record._replace(state=BlockState.COMPLETE))
     if last is not None and previous is not None:
-        file = commit(state, tx, ctx, file, last, previous)
+        file = commit(tx, ctx, file, last, previous)
     block_id, stamp = counters.next_block(tx)
     put_block(
         tx,
         BlockRecord(block_id, file.id, stamp, 0, BlockState.UNDER_CONSTRUCTION, 0, home_idc, peer_idc, pipeline),
     )
     tree.replace(tx, file._replace(blocks=(*file.blocks, block_id)))
-    state.totals.gather(tx, _parent(at).id, Totals(space=file.block_size * file.replication))
+    totals.gather(tx, _parent(at).id, Totals(space=file.block_size * file.replication))
     return Block(block_id, stamp, 0)
 
 
 def abandon_block(
-    state: State, tx: Transaction, ctx: Context, block: Block, inode_id: InodeId, path: str, client_name: str
+    tx: Transaction, ctx: Context, block: Block, inode_id: InodeId, path: str, client_name: str
 ) -> BlockRecord | None:
     """Takes back the file's last block. One that is not the last is left alone, so that a repeat succeeds.
 
@@ -110,12 +109,11 @@ def abandon_block(
         return None
     tx.delete(keys.block(last.id))
     tree.replace(tx, file._replace(blocks=file.blocks[:-1], length=file.length - last.length))
-    state.totals.gather(tx, _parent(at).id, Totals(bytes=-last.length, space=-file.block_size * file.replication))
+    totals.gather(tx, _parent(at).id, Totals(bytes=-last.length, space=-file.block_size * file.replication))
     return last
 
 
 def complete(
-    state: State,
     tx: Transaction,
     ctx: Context,
     path: str,
@@ -141,7 +139,7 @@ def complete(
     if any(not replicas_ready(record.id) for record in waiting if stored is None or record.id != stored.id):
         return False
     if stored is not None and last is not None:
-        file = commit(state, tx, ctx, file, stored, last)
+        file = commit(tx, ctx, file, stored, last)
         tree.replace(tx, file)
         waiting = uncompleted(tx, file)
     if any(record.is_open or not replicas_ready(record.id) for record in waiting):
@@ -158,9 +156,7 @@ def close(tx: Transaction, ctx: Context, file: File, waiting: list[BlockRecord])
     tree.replace(tx, file._replace(holder="", machine="", modified_at_ms=ctx.now_ms))
 
 
-def fsync(
-    state: State, tx: Transaction, ctx: Context, path: str, inode_id: InodeId, client_name: str, length: int
-) -> None:
+def fsync(tx: Transaction, ctx: Context, path: str, inode_id: InodeId, client_name: str, length: int) -> None:
     """Makes the length of the open last block known to readers; a negative length changes nothing."""
     at, file = leased_file(tx, ctx, path, inode_id, client_name)
     last = totals.last_block(tx, file)
@@ -170,7 +166,7 @@ def fsync(
         raise RemoteIOError(f"Length {length} of the last block of {at.path} is over its block size {file.block_size}")
     put_block(tx, last._replace(length=length))
     tree.replace(tx, file._replace(length=file.length + length - last.length))
-    state.totals.gather(tx, _parent(at).id, Totals(bytes=length - last.length))
+    totals.gather(tx, _parent(at).id, Totals(bytes=length - last.length))
 
 
 def update_block_for_pipeline(state: State, tx: Transaction, block: Block, client_name: str) -> GenerationStamp:
@@ -204,7 +200,7 @@ def update_pipeline(
     grown = new.length - record.length
     if grown:
         tree.replace(tx, file._replace(length=file.length + grown))
-        state.totals.gather(tx, keys.read_pointer(parent)[0], Totals(bytes=grown))
+        totals.gather(tx, keys.read_pointer(parent)[0], Totals(bytes=grown))
 
 
 def leased_file(view: ReadView, ctx: Context, path: str, inode_id: InodeId, client_name: str) -> tuple[Resolved, File]:
@@ -272,6 +268,13 @@ def _repeated(
     raise _mismatch(at, previous, last)
 
 
+def _next_offset(file: File, last: BlockRecord | None, previous: Block | None) -> int:
+    """Where the next block begins, once `previous` is committed."""
+    if last is None or previous is None or not last.is_open or not _same(previous, last):
+        return file.length
+    return file.length - last.length + previous.length
+
+
 def _mismatch(at: Resolved, previous: Block | None, last: BlockRecord | None) -> RemoteIOError:
     passed = block_name(previous) if previous else "null"
     actual = block_name(last.block) if last else "null"
@@ -299,7 +302,7 @@ def uncompleted(view: ReadView, file: File) -> list[BlockRecord]:
     return found
 
 
-def commit(state: State, tx: Transaction, ctx: Context, file: File, stored: BlockRecord, given: Block) -> File:
+def commit(tx: Transaction, ctx: Context, file: File, stored: BlockRecord, given: Block) -> File:
     """The writer says how long its last block is. Returns the file's record, which the caller writes."""
     if not stored.is_open:
         return file
@@ -319,7 +322,7 @@ def commit(state: State, tx: Transaction, ctx: Context, file: File, stored: Bloc
         raise CorruptStore(f"Inode {file.id} has no pointer to its entry")
     grown = given.length - stored.length
     space = (given.length - file.block_size) * file.replication
-    state.totals.gather(tx, keys.read_pointer(pointer)[0], Totals(bytes=grown, space=space))
+    totals.gather(tx, keys.read_pointer(pointer)[0], Totals(bytes=grown, space=space))
     return file._replace(length=file.length + grown)
 
 

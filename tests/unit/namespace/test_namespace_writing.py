@@ -101,7 +101,7 @@ def test_the_block_before_the_last_must_be_ready(h: Harness) -> None:
     target = h.namespace.prepare_block(h.view(), h.ctx(), "/f", inode_id, "c1", of_length(second, 100))
     assert target.must_be_ready == (first.id,)
     assert target.home_idc == "a"
-    assert target.offset == 100
+    assert target.offset == 200
     with pytest.raises(NotReplicatedYet, match="Not replicated yet: /f"):
         require_ready(target, lambda _: False)
     require_ready(target, lambda _: True)
