@@ -87,6 +87,20 @@ class BlockMap:
             found += self._overflow[block_id]
         return found
 
+    def matches(self, block_id: int, storage: int, generation_stamp: int, length: int, content_hash: int) -> bool:
+        """Whether the map holds exactly this replica already; one kept outside the four slots never matches."""
+        page = self._pages.get(block_id >> PAGE_BITS)
+        if page is None:
+            return False
+        offset = block_id & _MASK
+        start = offset * SLOTS
+        return (
+            page.generation_stamps[offset] == generation_stamp
+            and page.lengths[offset] == length
+            and page.hashes[offset] == content_hash
+            and storage in page.slots[start : start + SLOTS]
+        )
+
     def count(self, block_id: BlockId) -> int:
         return len(self.replicas_of(block_id))
 

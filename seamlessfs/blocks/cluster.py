@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from seamlessfs.blocks.policy import ANYWHERE
 from seamlessfs.blocks.settings import BlockSettings
 from seamlessfs.model.block import ReplicaLocation
 from seamlessfs.model.cluster import AdminState, DatanodeId, DatanodeInfo, Location, StorageReport
@@ -77,11 +78,14 @@ class DatanodeDescriptor:
     sending: int = 0
     receiving: int = 0
     remaining: int = 0
+    room: int = 0
+    """Free bytes of the emptiest volume."""
     _info: DatanodeInfo | None = None
 
     def touch(self) -> None:
         """Forgets what was derived from the volumes' reports."""
-        self.remaining = sum(s.report.remaining for s in self.storages.values() if not s.report.failed)
+        free = [storage.report.remaining for storage in self.storages.values() if not storage.report.failed]
+        self.remaining, self.room = sum(free), max(free, default=0)
         self._info = None
 
     @property
@@ -106,6 +110,31 @@ class DatanodeDescriptor:
         return self._info
 
 
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Datanodes of one IDC that take replicas, with what placement needs to pick one without looking at all."""
+
+    nodes: tuple[DatanodeDescriptor, ...]
+    racks: frozenset[Location]
+    remaining: int
+    roomiest: int
+    least_room: int
+    mean_xceivers: float
+
+    @classmethod
+    def of(cls, nodes: Iterable[DatanodeDescriptor]) -> Pool:
+        taking = tuple(node for node in nodes if takes_replicas(node))
+        free = [node.remaining for node in taking]
+        return cls(
+            taking,
+            frozenset(node.location for node in taking),
+            sum(free),
+            max(free, default=0),
+            min((node.room for node in taking), default=0),
+            sum(node.xceivers for node in taking) / len(taking) if taking else 0.0,
+        )
+
+
 @dataclass(slots=True)
 class _IdcRecord:
     state: IdcState = IdcState.NORMAL
@@ -126,6 +155,7 @@ class ClusterState:
         self._storages: list[StorageState | None] = [None]
         self._by_storage_id: dict[StorageId, StorageState] = {}
         self._idcs: dict[str, _IdcRecord] = {}
+        self._pools: dict[str, Pool] = {}
 
     def register(
         self, datanode: DatanodeId, location: Location, storages: Iterable[StorageReport], now_ms: int
@@ -152,6 +182,7 @@ class ClusterState:
         for report in storages:
             self.update_storage(node, report)
         node.touch()
+        self.refresh()
         return node
 
     def _unlink(self, node: DatanodeDescriptor) -> None:
@@ -211,9 +242,19 @@ class ClusterState:
     def at_address(self, ip: str) -> Iterable[DatanodeDescriptor]:
         return self._by_ip.get(ip, {}).values()
 
+    def pool(self, idc: str) -> Pool:
+        """The IDC's datanodes that take replicas, as of the last `refresh`."""
+        if idc not in self._pools:
+            self._pools[idc] = Pool.of(self.nodes.values() if idc == ANYWHERE else self.in_idc(idc))
+        return self._pools[idc]
+
+    def refresh(self) -> None:
+        """Forgets pools: a datanode's state has changed, or their figures are a tick old."""
+        self._pools.clear()
+
     def live_racks(self, idc: str) -> int:
-        """Racks of the IDC with a datanode that could take a replica."""
-        return len({node.location.rack for node in self.in_idc(idc) if takes_replicas(node)})
+        """Racks of the IDC, or of the cluster, with a datanode that could take a replica."""
+        return len(self.pool(idc).racks)
 
     def idc_state(self, idc: str) -> IdcState:
         record = self._idcs.get(idc)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from seamlessfs.blocks.cluster import ClusterState, DatanodeDescriptor, StorageState
 from seamlessfs.blocks.commands import DoomedReplica, InvalidateCommand
 from seamlessfs.blocks.settings import BlockSettings
@@ -78,7 +80,7 @@ class Invalidations:
     def _drain_datanode(self, uuid: DatanodeUuid, now_ms: int) -> list[InvalidateCommand]:
         queue = self._waiting[uuid]
         by_cause: dict[str, list[DoomedReplica]] = {}
-        for block_id, index in list(queue)[: self._settings.invalidate_max]:
+        for block_id, index in list(islice(queue, self._settings.invalidate_max)):
             stamp, cause = queue.pop((block_id, index))
             self.waiting_replicas -= 1
             self._sent.setdefault(index, {})[block_id] = now_ms

@@ -12,7 +12,7 @@ from seamlessfs.blocks.completion import is_written
 from seamlessfs.blocks.debt import LinkDebt
 from seamlessfs.blocks.invalidation import Invalidations
 from seamlessfs.blocks.placement import Placement, TargetRequest, choose
-from seamlessfs.blocks.policy import ANYWHERE, BlockFacts, FactsLookup, Random
+from seamlessfs.blocks.policy import BlockFacts, FactsLookup, Random
 from seamlessfs.blocks.redundancy import Verdict, verify
 from seamlessfs.blocks.repair import Repairer
 from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook
@@ -115,10 +115,12 @@ class BlockManager:
     def _heard_of(self, uuid: DatanodeUuid, now_ms: int) -> DatanodeDescriptor:
         """Any message is a sign of life; one from a datanode that was given up for dead asks for its reports."""
         node = self.cluster.node(uuid)
-        node.heartbeat_at_ms, node.connected = now_ms, True
-        if node.state is NodeState.DEAD:
-            self._reports_wanted.add(uuid)
-        node.state = NodeState.LIVE
+        node.heartbeat_at_ms = now_ms
+        if node.state is not NodeState.LIVE or not node.connected:
+            if node.state is NodeState.DEAD:
+                self._reports_wanted.add(uuid)
+            node.state, node.connected = NodeState.LIVE, True
+            self.cluster.refresh()
         return node
 
     def disconnected(self, uuid: DatanodeUuid, now_ms: int) -> None:
@@ -128,10 +130,12 @@ class BlockManager:
             node.connected = False
             if node.state is NodeState.LIVE:
                 node.state = NodeState.STALE
+            self.cluster.refresh()
 
     def _bury(self, node: DatanodeDescriptor) -> None:
         node.state, node.connected = NodeState.DEAD, False
         node.heartbeat_at_ms = -self.settings.dead_after_ms
+        self.cluster.refresh()
         self._drop_replicas(node)
 
     def _drop_replicas(self, node: DatanodeDescriptor) -> None:
@@ -319,10 +323,7 @@ class BlockManager:
     def verdict(self, facts: BlockFacts) -> Verdict:
         """What a block has, wants and owes now."""
         replicas = self.book.replicas(facts.block.id)
-        return verify(facts, replicas, self._live_racks)
-
-    def _live_racks(self, idc: str) -> int:
-        return sum(self.cluster.live_racks(name) for name in (self.cluster.idcs if idc == ANYWHERE else [idc]))
+        return verify(facts, replicas, self.cluster.live_racks)
 
     # Time
 
@@ -334,6 +335,7 @@ class BlockManager:
         for node, _ in list(self.cluster.sweep(now_ms)):
             if node.state is NodeState.DEAD:
                 self._drop_replicas(node)
+        self.cluster.refresh()
         self.judge.expire_recent(now_ms)
         self.judge.judge_parked(facts, now_ms)
         commands: list[Command] = [RequestReportCommand(uuid) for uuid in sorted(self._reports_wanted)]

@@ -6,13 +6,16 @@ import enum
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from seamlessfs.blocks.cluster import ClusterState, DatanodeDescriptor, IdcState, StorageState, takes_replicas
+from seamlessfs.blocks.cluster import ClusterState, DatanodeDescriptor, IdcState, Pool, StorageState, takes_replicas
 from seamlessfs.blocks.policy import ANYWHERE, NO_IDC, Random, scheduled_now
 from seamlessfs.blocks.settings import BlockSettings
 from seamlessfs.model.block import ReplicaLocation
 from seamlessfs.model.cluster import Link, Location
 from seamlessfs.model.ids import DatanodeUuid
 from seamlessfs.model.policy import PlacementPolicy, Shortage, WriteMode
+
+_THROWS = 16
+"""Random picks before all datanodes are looked at; two racks and ordinary differences in space need four."""
 
 
 class PlacementReason(enum.Enum):
@@ -84,21 +87,38 @@ class Picker:
     ) -> list[StorageState]:
         """Up to `count` storages in the IDC (or anywhere); of `first`, those that are eligible go before others."""
         found: list[StorageState] = []
-        if count <= 0:
-            return found
-        nodes = self.eligible(idc)
-        for preferred in first:
-            if len(found) < count and preferred in nodes:
-                nodes.remove(preferred)
-                found.append(self._take(preferred))
-        while nodes and len(found) < count:
-            elsewhere = [node for node in nodes if node.location not in self.racks]
-            if new_rack_only and not elsewhere:
+        for node in first:
+            if len(found) < count and self._fits(node) and idc in (node.location.idc, ANYWHERE):
+                found.append(self._take(node))
+        pool = self.cluster.pool(idc)
+        while len(found) < count:
+            picked = self._sample(pool, new_rack=True)
+            if picked is None and not new_rack_only:
+                picked = self._sample(pool, new_rack=False)
+            if picked is None:
                 break
-            node = weighted(elsewhere or nodes, self.rng)
-            nodes.remove(node)
-            found.append(self._take(node))
+            found.append(self._take(picked))
         return found
+
+    def _sample(self, pool: Pool, *, new_rack: bool) -> DatanodeDescriptor | None:
+        """One eligible datanode, chances in proportion to free bytes: by a few throws, else by looking at all."""
+        if new_rack and pool.racks <= self.racks:
+            return None
+        busy = self._overload(pool.mean_xceivers)
+        for _ in range(_THROWS if pool.nodes else 0):
+            node = pool.nodes[int(self.rng.random() * len(pool.nodes))]
+            if node.xceivers > busy or self.rng.random() * pool.roomiest >= node.remaining:
+                continue
+            if self._fits(node) and not (new_rack and node.location in self.racks):
+                return node
+        fitting = [node for node in pool.nodes if self._fits(node)]
+        if new_rack:
+            fitting = [node for node in fitting if node.location not in self.racks]
+        calm = [node for node in fitting if node.xceivers <= busy]
+        return weighted(calm or fitting, self.rng) if fitting else None
+
+    def _overload(self, mean_xceivers: float) -> float:
+        return self.settings.overload_factor * mean_xceivers + self.settings.overload_slack
 
     def pick_from(self, nodes: Iterable[DatanodeDescriptor]) -> StorageState | None:
         """One of these by free space, or None when none is eligible."""
@@ -106,21 +126,14 @@ class Picker:
         return self._take(weighted(candidates, self.rng)) if candidates else None
 
     def eligible(self, idc: str) -> list[DatanodeDescriptor]:
-        """Datanodes of the IDC that may take the block; overloaded ones only when there are no others."""
-        nodes = self.cluster.nodes.values() if idc == ANYWHERE else self.cluster.in_idc(idc)
-        fitting = [node for node in nodes if self._fits(node)]
-        if not fitting:
-            return fitting
-        limit = self.settings.overload_factor * sum(node.xceivers for node in fitting) / len(fitting)
-        calm = [node for node in fitting if node.xceivers <= limit + self.settings.overload_slack]
-        return calm if len(calm) > 1 else fitting
+        """Datanodes of the IDC that may take the block."""
+        return [node for node in self.cluster.pool(idc).nodes if self._fits(node)]
 
     def _fits(self, node: DatanodeDescriptor) -> bool:
         return (
             takes_replicas(node)
             and node.id.uuid not in self.used
-            and node.remaining >= self.block_size
-            and any(_has_room(storage, self.block_size) for storage in node.storages.values())
+            and node.room >= self.block_size
             and not self.extra_load(node)
         )
 
@@ -197,10 +210,12 @@ def best_peer(picker: Picker, home: str, replicas: int) -> str:
     """The IDC other than `home` that is up, has room on enough nodes, and most free bytes times link rate."""
 
     def worth(idc: str) -> tuple[bool, int, int, str]:
-        nodes = picker.eligible(idc)
+        pool = picker.cluster.pool(idc)
+        if picker.used or pool.least_room < picker.block_size:
+            pool = Pool.of(picker.eligible(idc))
         rate = picker.settings.link_rate(Link(home, idc)) or 1 << 40
         up = picker.cluster.idc_state(idc) is not IdcState.OFFLINE
-        return up, min(len(nodes), replicas), sum(node.remaining for node in nodes) * rate, idc
+        return up, min(len(pool.nodes), replicas), pool.remaining * rate, idc
 
     return max((idc for idc in picker.cluster.idcs if idc != home), key=worth, default=NO_IDC)
 

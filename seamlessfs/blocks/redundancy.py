@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from seamlessfs.blocks.cluster import StorageState
 from seamlessfs.blocks.policy import ANYWHERE, NO_IDC, BlockFacts, wants
+from seamlessfs.model.policy import WriteMode
 
-__all__ = ["BlockFacts", "IdcVerdict", "Reason", "Verdict", "verify"]
+__all__ = ["BlockFacts", "IdcVerdict", "Reason", "Verdict", "as_wanted", "verify"]
 
 
 class Reason(enum.Enum):
@@ -49,6 +50,17 @@ class Verdict:
     owed: dict[str, int]
     rack_moves: frozenset[str]
     surplus: tuple[StorageState, ...]
+
+
+def as_wanted(facts: BlockFacts, replicas: Sequence[StorageState]) -> bool:
+    """Quick answer for the usual case: exactly the wanted replicas, all on racks of their own."""
+    policy = facts.policy
+    at_peer = 0 if policy.write_mode is WriteMode.LOCAL_ONLY else policy.peer_replicas
+    racks = {replica.node.location for replica in replicas}
+    if not policy.home_replicas or not len(replicas) == len(racks) == policy.home_replicas + at_peer:
+        return False
+    idcs = [place.idc for place in racks]
+    return idcs.count(facts.home_idc) == policy.home_replicas and idcs.count(facts.peer_idc) >= at_peer
 
 
 def verify(

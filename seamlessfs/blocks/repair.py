@@ -6,6 +6,7 @@ import enum
 import heapq
 from collections import Counter
 from collections.abc import Collection
+from itertools import islice
 
 from seamlessfs.blocks.cluster import (
     ClusterState,
@@ -20,7 +21,7 @@ from seamlessfs.blocks.debt import DebtBook, Owed
 from seamlessfs.blocks.invalidation import Invalidations
 from seamlessfs.blocks.placement import Picker, best_peer
 from seamlessfs.blocks.policy import ANYWHERE, NO_IDC, BlockFacts, FactsLookup, Random
-from seamlessfs.blocks.redundancy import Reason, Verdict, verify
+from seamlessfs.blocks.redundancy import Reason, Verdict, as_wanted, verify
 from seamlessfs.blocks.replica_book import ReplicaBook
 from seamlessfs.blocks.reports import ReportJudge
 from seamlessfs.blocks.settings import BlockSettings
@@ -31,6 +32,9 @@ from seamlessfs.model.policy import WriteMode
 
 _DEFERRED_MAX = 64
 """Blocks passed over on a link in one tick because their datanodes are busy, before the rest must wait as well."""
+
+_EVALUATION_WORK = 8
+"""What a whole evaluation costs, in quick looks."""
 
 
 class _Outcome(enum.Enum):
@@ -61,20 +65,39 @@ class Repairer:
         self.transfers = Transfers(settings)
         self.missing: set[BlockId] = set()
         self._delayed: list[tuple[int, BlockId]] = []
-        self._racks: dict[str, int] = {}
 
     def evaluate_dirty(self, facts: FactsLookup, now_ms: int) -> None:
         """Evaluates up to `evaluate_max` blocks that changed."""
-        self._racks.clear()
         while self._delayed and self._delayed[0][0] <= now_ms:
             self._book.touch(heapq.heappop(self._delayed)[1])
         for transfer in self.transfers.lost(now_ms):
             self._give_up(transfer, now_ms)
         dirty = self._book.dirty
-        for _ in range(min(len(dirty), self._settings.evaluate_max)):
-            block_id = next(iter(dirty))
-            del dirty[block_id]
-            self.evaluate(block_id, facts, now_ms)
+        work = 0
+        for block_id in list(islice(dirty, self._settings.evaluate_max)):
+            if work >= self._settings.evaluate_max:
+                break
+            dirty.pop(block_id, None)
+            if self._is_fine(block_id, facts):
+                work += 1
+            else:
+                work += _EVALUATION_WORK
+                self.evaluate(block_id, facts, now_ms)
+
+    def _is_fine(self, block_id: BlockId, facts: FactsLookup) -> bool:
+        """Quick look at a block with nothing on record against it: most of those that a start-up reports."""
+        book = self._book
+        if block_id in book.open or block_id in book.corrupt or block_id in self.missing:
+            return False
+        if self.debts.of(block_id) or self.transfers.of(block_id) or block_id in self.transfers.retries:
+            return False
+        known = facts(block_id)
+        if known is None or not known.committed:
+            return False
+        block = known.block
+        if book.map.version(block_id) != (block.generation_stamp, block.length):
+            return False
+        return as_wanted(known, book.replicas(block_id))
 
     def _give_up(self, transfer: Transfer, now_ms: int) -> None:
         retry = self.transfers.failed(transfer, self._rng.random(), now_ms)
@@ -126,13 +149,7 @@ class Repairer:
     def _verdict(self, known: BlockFacts, replicas: list[StorageState]) -> Verdict:
         under_way = [target for transfer in self.transfers.of(known.block.id) for target in transfer.targets]
         peer = self._peer(known, [replica.location.idc for replica in replicas + under_way])
-        return verify(known, replicas, self._live_racks, peer)
-
-    def _live_racks(self, idc: str) -> int:
-        if idc not in self._racks:
-            idcs = self._cluster.idcs if idc == ANYWHERE else [idc]
-            self._racks[idc] = sum(self._cluster.live_racks(name) for name in idcs)
-        return self._racks[idc]
+        return verify(known, replicas, self._cluster.live_racks, peer)
 
     def _peer(self, known: BlockFacts, idcs: list[str]) -> str:
         """The block's peer; where that was left open because there was none: the one that it has, or the best now."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple
 
 from seamlessfs.blocks.cluster import StorageState
@@ -56,6 +57,26 @@ class ReportPart:
     lengths: Sequence[int]
     states: Sequence[int]
     xxh3: Sequence[int] = ()
+
+    def sliced(self, slices: int) -> Iterator[ReportPart]:
+        """The same part as `slices` smaller ones, so that the event loop breathes in between.
+
+        Every part of one report must be cut into the same number.
+        """
+        size = -(-len(self.block_ids) // slices)
+        for number in range(slices):
+            cut = slice(number * size, (number + 1) * size)
+            yield ReportPart(
+                self.storage_id,
+                self.report_id,
+                self.part * slices + number,
+                self.parts * slices,
+                self.block_ids[cut],
+                self.generation_stamps[cut],
+                self.lengths[cut],
+                self.states[cut],
+                self.xxh3[cut],
+            )
 
 
 class _Cursor(NamedTuple):
@@ -110,10 +131,12 @@ class ReportJudge:
         self._invalidations.confirm_unreported(storage, cursor.next_block_id, last, reported)
         hashes = part.xxh3 or (0,) * len(part.block_ids)
         columns = zip(part.block_ids, part.generation_stamps, part.lengths, part.states, hashes, strict=True)
+        matches = self._book.map.matches
         for number, stamp, length, state, xxh3 in columns:
-            if number not in recent:
-                seen = SeenReplica(BlockId(number), GenerationStamp(stamp), length, ReplicaState(state), xxh3)
-                self.judge(storage, seen, facts, now_ms)
+            if number in recent or (state == ReplicaState.FINALIZED and matches(number, index, stamp, length, xxh3)):
+                continue
+            seen = SeenReplica(BlockId(number), GenerationStamp(stamp), length, ReplicaState(state), xxh3)
+            self.judge(storage, seen, facts, now_ms)
         if last_part:
             self._finish(storage, now_ms)
         else:
@@ -141,7 +164,9 @@ class ReportJudge:
                 self._invalidations.outrun(change.block_id, change.generation_stamp, storage)
             self.judge(storage, seen, facts, now_ms)
         if change.kind is not ChangeKind.RECEIVING:
-            self._recent.setdefault(storage.index, {})[change.block_id] = now_ms
+            recent = self._recent.setdefault(storage.index, {})
+            recent.pop(change.block_id, None)
+            recent[change.block_id] = now_ms
 
     def _recent_of(self, index: int, now_ms: int) -> dict[BlockId, int]:
         recent = self._recent.get(index, {})
@@ -154,11 +179,8 @@ class ReportJudge:
         """Forgets single changes that no report under way can contradict any more."""
         oldest = now_ms - self._settings.recent_ms
         for recent in self._recent.values():
-            while recent:
-                first = next(iter(recent))
-                if recent[first] >= oldest:
-                    break
-                del recent[first]
+            for block_id, _ in list(takewhile(lambda item: item[1] < oldest, recent.items())):
+                del recent[block_id]
 
     def judge(self, storage: StorageState, seen: SeenReplica, facts: FactsLookup, now_ms: int) -> None:
         """Decides what one reported replica is."""

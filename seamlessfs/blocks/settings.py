@@ -27,7 +27,8 @@ class BlockSettings:
         arrival_ms: time that a target has to report a replica whose transfer was reported as done.
         recent_ms: how long single changes outrank a full report that may have been gathered before them.
         overload_factor, overload_slack: a datanode is overloaded above mean transfers x factor + slack.
-        evaluate_max, scan_max, dispatch_max, invalidate_max: work of one tick (blocks; the last one per datanode).
+        evaluate_max, scan_max, dispatch_max, invalidate_max: work of one tick. Units: blocks that are
+            found as wanted at a quick look (a whole evaluation counts eight), blocks, copies, replicas per datanode.
         parked_max: reported replicas newer than the namespace that are remembered per storage.
         sync_patience_ms: wait for finalised replicas at complete, after which the policy's shortage rule decides.
     """
@@ -49,7 +50,7 @@ class BlockSettings:
     recent_ms: int = 60_000
     overload_factor: float = 2.0
     overload_slack: int = 32
-    evaluate_max: int = 20_000
+    evaluate_max: int = 10_000
     scan_max: int = 2_000
     dispatch_max: int = 1_000
     invalidate_max: int = 1_000
