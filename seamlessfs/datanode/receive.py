@@ -130,8 +130,8 @@ class BlockReceiver:
             packet = packets.read()
             self._take(writer, packet)
             ended = ended or packet.header.last
-            if packet.header.last and (self._context.settings.sync_on_close or packet.header.sync):
-                writer.sync()
+            if packet.header.last:
+                self._context.store.prepare(writer)
             self._acknowledge_or_wait(writer, packet)
 
     def _take(self, writer: ReplicaWriter, packet: ReceivedPacket) -> None:
@@ -146,7 +146,7 @@ class BlockReceiver:
             writer.write(header.offset, packet.data, packet.checksums, self._op.checksum)
         elif header.last and header.offset != writer.on_disk_bytes:
             raise ProtocolError(f"Replica {writer} ends at {header.offset} but has {writer.on_disk_bytes} bytes")
-        if header.sync and not header.last:
+        if header.sync:
             writer.sync()
 
     def _check(self, writer: ReplicaWriter, packet: ReceivedPacket) -> None:
@@ -268,7 +268,7 @@ class BlockReceiver:
         ):
             self._context.store.discard(writer)
         else:
-            writer.close()
+            self._context.store.leave_open(writer)
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):

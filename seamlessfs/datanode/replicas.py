@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import errno
 import itertools
@@ -183,22 +184,40 @@ class ReplicaStore:
             self.tell(ReplicaChange(ChangeKind.RECEIVING, volume.storage_id, Block(block.id, block.generation_stamp)))
         return writer
 
-    def finalize(self, writer: ReplicaWriter) -> Block:
-        """Makes a replica final, durable (by default) and known to the namenodes.
+    def prepare(self, writer: ReplicaWriter) -> None:
+        """Brings a replica that has all its bytes to its final place, durable (by default). It stays what it is.
+
+        All datanodes of a pipeline do this at the same time; what `finalize` then does in turn touches no disk.
 
         Raises:
             ReplicaNotFound: the replica was taken away meanwhile. OSError: the disk refuses.
         """
         if self._sync_on_close:
             writer.sync()
-        xxh3 = writer.digest()
-        block = Block(writer.block_id, writer.generation_stamp, writer.on_disk_bytes)
-        volume = writer.volume
-        final = Replica(block, ReplicaState.FINALIZED, volume, xxh3=xxh3)
+        final = Replica(writer_block(writer), ReplicaState.FINALIZED, writer.volume)
         layout.make_directory(final.data_path.parent)
         writer.rename_into(final.data_path, final.meta_path)
         if self._sync_on_close:
             layout.sync_directory(final.data_path.parent)
+
+    def leave_open(self, writer: ReplicaWriter) -> None:
+        """The writing ended too early: the replica waits among those being written, unless somebody else has it."""
+        rbw = writer.volume.paths.rbw
+        with contextlib.suppress(ReplicaNotFound):
+            if writer.data_path.parent != rbw:
+                writer.rename_into(rbw / writer.data_path.name, rbw / writer.meta_path.name)
+        writer.close()
+
+    def finalize(self, writer: ReplicaWriter) -> Block:
+        """Makes a replica final, durable (by default) and known to the namenodes.
+
+        Raises:
+            ReplicaNotFound: the replica was taken away meanwhile. OSError: the disk refuses.
+        """
+        block, volume = writer_block(writer), writer.volume
+        final = Replica(block, ReplicaState.FINALIZED, volume, xxh3=writer.digest())
+        if writer.data_path != final.data_path:
+            self.prepare(writer)
         with self._lock:
             present = self._replicas.get(block.id)
             if present is None or present.writer is not writer:
@@ -206,8 +225,8 @@ class ReplicaStore:
             final.checksum_bytes = writer.disk_usage_bytes - block.length
             self._replicas[block.id] = final
         writer.close()
-        volume.digests.append(Digest(block.id, block.generation_stamp, block.length, xxh3))
-        self.tell(ReplicaChange(ChangeKind.RECEIVED, volume.storage_id, block, xxh3))
+        volume.digests.append(Digest(block.id, block.generation_stamp, block.length, final.xxh3))
+        self.tell(ReplicaChange(ChangeKind.RECEIVED, volume.storage_id, block, final.xxh3))
         return block
 
     def convert_to_rbw(self, writer: ReplicaWriter) -> None:
@@ -260,7 +279,7 @@ class ReplicaStore:
         writer = ReplicaWriter.reopen(replica.volume, found, paths, checksum)
         writer.acknowledge(keep)
         rbw = replica.volume.paths.rbw
-        if previous is None:
+        if paths[0].parent != rbw:
             writer.rename_into(rbw / paths[0].name, rbw / paths[1].name)
         writer.restamp(stamp)
         with self._lock:

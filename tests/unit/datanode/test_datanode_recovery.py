@@ -167,3 +167,22 @@ def test_close_recovery_gives_the_new_stamp_and_ends_the_block(make_node: MakeNo
     for node in nodes:
         assert_final(node, DATA[:700], 1002)
     assert connect(nodes[0]).ask(ReadBlockOp(extended(), "c", 0, 700).to_bytes()).status is Status.SUCCESS
+
+
+def test_a_block_whose_end_was_not_acknowledged_can_be_closed_again(make_node: MakeNode, connect: Any) -> None:
+    nodes = [make_node("127.1.1.1"), make_node("127.1.2.1")]
+    peer = connect(nodes[0])
+    targets = (nodes[1].location.datanode,)
+    assert peer.ask(request(Stage.PIPELINE_SETUP_CREATE, targets=targets)).status is Status.SUCCESS
+    peer.packet(0, 0, DATA[:700])
+    assert peer.ack().ok
+    assert nodes[1].store.invalidate(extended().block.id, GenerationStamp(1001))
+    peer.packet(1, 700, b"", last=True)
+    assert peer.ack() == PipelineAck(-2, (Status.SUCCESS, Status.ERROR), (0, 1))
+    assert peer.ended()
+    rbw = nodes[0].store.volumes[0].paths.rbw
+    assert sorted(path.name for path in rbw.iterdir()) == [f"blk_{1 << 30}", f"blk_{1 << 30}_1001.meta"]
+    again = connect(nodes[0])
+    assert again.ask(request(Stage.PIPELINE_CLOSE_RECOVERY, 700, latest_generation_stamp=1002)).status is Status.SUCCESS
+    assert again.ended()
+    assert_final(nodes[0], DATA[:700], 1002)
