@@ -37,7 +37,7 @@ def mkdir(call: Call) -> None:
             return
         client = item.client
         if not call.has("p") and client.namenode.get_file_info(item.parent_path) is None:
-            raise PathError(item.text, NO_SUCH_FILE)
+            raise PathError(item.uri_of(item.parent_path), NO_SUCH_FILE)
         if not client.mkdirs(item.path, create_parent=call.has("p")):
             raise PathError(item.text, IO_ERROR)
 
@@ -109,8 +109,7 @@ def _to_trash(call: Call, item: Item) -> bool:
         candidate = target if attempt == 0 else f"{target}{int(time.time() * 1000) + attempt}"
         if client.namenode.get_file_info(candidate) is None:
             client.namenode.rename2(item.path, candidate, to_trash=True)
-            uri = f"hdfs://{client.options.authority}"
-            call.print(f"Moved: '{uri}{item.path}' to trash at: {uri}{candidate}")
+            call.print(f"Moved: '{item.uri}' to trash at: {item.uri_of(candidate)}")
             return True
     raise PathError(item.text, f"Cannot move to the trash: {TRASH_NAMES_MAX} names are taken")
 
@@ -198,7 +197,8 @@ def setrep(call: Call) -> None:
     """Sets the number of replicas of files, below directories too; -w waits until they are there."""
     number, *paths = call.arguments
     if not number.isdigit() or int(number) < 1:
-        raise UsageError(f"Illegal replication, a positive integer expected, got {number}")
+        print("setrep: Illegal replication, a positive integer expected", file=call.shell.err)
+        raise UsageError(f'For input string: "{number}"')
     replication = int(number)
     changed: list[Item] = []
 

@@ -65,6 +65,14 @@ class Item:
         return self.path.rstrip("/").rpartition("/")[2]
 
     @property
+    def uri(self) -> str:
+        """The path with its cluster, as messages about parents and targets show it."""
+        return self.uri_of(self.path)
+
+    def uri_of(self, path: str) -> str:
+        return f"hdfs://{self.client.options.authority}{path}"
+
+    @property
     def parent_path(self) -> str:
         return self.path.rstrip("/").rpartition("/")[0] or "/"
 

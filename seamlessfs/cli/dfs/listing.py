@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from seamlessfs.cli.dfs.item import Item, PathError
 from seamlessfs.cli.dfs.shell import Call, Command
 from seamlessfs.cli.dfs.text import columns, human, local_minutes, mode_string
 
-REPLICATION_WIDTH = 3
-LENGTH_WIDTH = 10
+
+@dataclass
+class Widths:
+    """Column widths of one command: they only grow, as in Hadoop's shell."""
+
+    replication: int = 3
+    owner: int = 0
+    group: int = 0
+    length: int = 10
+
+    def fit(self, rows: list[tuple[str, str, str, str, str]]) -> None:
+        for _, replication, owner, group, length in rows:
+            self.replication = max(self.replication, len(replication))
+            self.owner = max(self.owner, len(owner))
+            self.group = max(self.group, len(group))
+            self.length = max(self.length, len(length))
 
 
 def ls(call: Call) -> None:
     """Lists files, and the entries of directories."""
+    widths = Widths()
     files: list[Item] = []
     directories: list[Item] = []
 
@@ -23,22 +39,20 @@ def ls(call: Call) -> None:
 
     call.each(call.arguments or [""], sort_out)
     if files:
-        _show(call, files)
+        for line in _lines(call, files, widths):
+            call.print(line)
     for directory in directories:
-        call.attempt(lambda directory=directory: _show_directory(call, directory))  # type: ignore[misc]
+        call.attempt(lambda directory=directory: _show_directory(call, directory, widths))  # type: ignore[misc]
 
 
-def _show_directory(call: Call, directory: Item) -> None:
+def _show_directory(call: Call, directory: Item, widths: Widths) -> None:
     entries = _ordered(call, directory.children())
     if entries and not call.has("R") and not call.has("C"):
         call.print(f"Found {len(entries)} items")
-    if not call.has("R"):
-        _show(call, entries)
-        return
-    for entry in entries:
-        _show(call, [entry])
-        if entry.is_directory:
-            call.attempt(lambda entry=entry: _show_directory(call, entry))  # type: ignore[misc]
+    for entry, line in zip(entries, _lines(call, entries, widths), strict=True):
+        call.print(line)
+        if call.has("R") and entry.is_directory:
+            call.attempt(lambda entry=entry: _show_directory(call, entry, widths))  # type: ignore[misc]
 
 
 def _ordered(call: Call, items: Iterable[Item]) -> list[Item]:
@@ -54,24 +68,23 @@ def _time(call: Call, item: Item) -> int:
     return item.present.accessed_at_ms if call.has("u") else item.present.modified_at_ms
 
 
-def _show(call: Call, items: list[Item]) -> None:
+def _lines(call: Call, items: list[Item], widths: Widths) -> list[str]:
+    """One line an item."""
     if call.has("C"):
-        for item in items:
-            call.print(_shown_path(call, item))
-        return
+        return [_shown_path(call, item) for item in items]
     rows = []
     for item in items:
         status = item.present
         size = human(status.length) if call.has("h") else str(status.length)
         replication = "-" if status.is_directory else str(status.replication)
-        rows.append((mode_string(status), replication, status.owner, status.group, size, item))
-    widths = [max((len(row[i]) for row in rows), default=0) for i in range(1, 5)]  # type: ignore[arg-type]
-    replication_width, length_width = max(REPLICATION_WIDTH, widths[0]), max(LENGTH_WIDTH, widths[3])
-    for mode, replication, owner, group, size, item in rows:
-        call.print(
-            f"{mode} {replication:>{replication_width}} {owner:<{widths[1]}} {group:<{widths[2]}} "
-            f"{size:>{length_width}} {local_minutes(_time(call, item))} {_shown_path(call, item)}"
-        )
+        rows.append((mode_string(status), replication, status.owner, status.group, size))
+    widths.fit(rows)
+    return [
+        f"{mode} {replication:>{widths.replication}} {owner:<{widths.owner}} {group:<{widths.group}} "
+        f"{size:>{widths.length}} "
+        f"{local_minutes(_time(call, item))} {_shown_path(call, item)}"
+        for item, (mode, replication, owner, group, size) in zip(items, rows, strict=True)
+    ]
 
 
 def _shown_path(call: Call, item: Item) -> str:

@@ -111,12 +111,8 @@ def destination(call: Call, text: str, sources: int) -> Item:
     if not target.exists:
         parent = target.client.namenode.get_file_info(target.parent_path)
         if parent is None:
-            raise PathError(text, NO_SUCH_FILE, _uri(target))
+            raise PathError(text, NO_SUCH_FILE, target.uri)
     return target
-
-
-def _uri(item: Item) -> str:
-    return f"hdfs://{item.client.options.authority}{item.path}"
 
 
 def put(call: Call) -> None:
@@ -190,7 +186,7 @@ def get(call: Call) -> None:
     if len(sources) > 1 and not local.path.is_dir():
         raise PathError(text, IS_NOT_DIRECTORY if local.path.exists() else NO_SUCH_FILE)
     if not local.path.exists() and not local.path.absolute().parent.exists() and text != "-":
-        raise PathError(text, NO_SUCH_FILE)
+        raise PathError(text, NO_SUCH_FILE, f"file://{local.path.absolute()}")
 
     def fetch(item: Item) -> None:
         status = item.present
@@ -198,8 +194,10 @@ def get(call: Call) -> None:
             copy(remote_chunks(item), call.shell.out.buffer, item.text, status.length)
             call.shell.out.buffer.flush()
             return
-        target = local.path / item.name if local.path.is_dir() else local.path
-        _get_tree(call, item, target, text if target is local.path else f"{text.rstrip('/')}/{item.name}")
+        if local.path.is_dir():
+            _get_tree(call, item, local.path / item.name, f"{text.rstrip('/')}/{item.name}")
+        else:
+            _get_tree(call, item, local.path, text)
 
     call.each(sources, fetch)
 
