@@ -6,6 +6,7 @@ import hashlib
 import os
 
 from seamlessfs.datanode.context import TransferContext
+from seamlessfs.datanode.ledger import Peer
 from seamlessfs.datanode.open_replica import OpenReplica
 from seamlessfs.model.block import ChecksumType
 from seamlessfs.model.errors import ChecksumMismatch, IllegalArgument, ReplicaNotFound, SeamlessError
@@ -19,7 +20,7 @@ PIECE_CHUNKS = 2048
 """Chunks that are looked at in one go: 1 MiB of data at the usual 512 bytes."""
 
 
-def block_checksum(context: TransferContext, stream: BlockingStream, op: BlockChecksumOp, peer: str) -> bool:
+def block_checksum(context: TransferContext, stream: BlockingStream, op: BlockChecksumOp, peer: Peer) -> bool:
     """Serves BLOCK_CHECKSUM; the connection can serve another operation."""
     meter = context.ledger.meter(stream, peer, "checksum")
     try:

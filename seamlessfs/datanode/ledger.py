@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from seamlessfs.model.cluster import UNKNOWN_IDC, Link, Location
 from seamlessfs.net.stream import BlockingStream
 from seamlessfs.net.traffic import IdcResolver, TrafficClass, TrafficCounter
 
 FLUSH_BYTES = 1 << 20
 """A transfer adds to the counters each MiB, so that heartbeats show long ones while they run."""
+
+
+class Peer(NamedTuple):
+    """The other end of a connection, and what had passed over it before the operation that is counted."""
+
+    address: str
+    sent_before: int = 0
+    received_before: int = 0
 
 
 class Ledger:
@@ -42,21 +52,21 @@ class Ledger:
         """Whether bytes to or from `address` leave this IDC."""
         return self.idc_of(address) != self.own_idc
 
-    def meter(self, stream: BlockingStream, address: str, kind: TrafficClass) -> Meter:
-        """Starts to count what passes over `stream`, from now on."""
-        return Meter(self, stream, address, kind)
+    def meter(self, stream: BlockingStream, peer: Peer, kind: TrafficClass) -> Meter:
+        """Starts to count what passes over `stream`, from the beginning of the operation on."""
+        return Meter(self, stream, peer, kind)
 
 
 class Meter:
     """Counts one operation on one connection. Owner: one thread; `close` at the end."""
 
-    def __init__(self, ledger: Ledger, stream: BlockingStream, address: str, kind: TrafficClass) -> None:
-        own, peer = ledger.own_idc, ledger.idc_of(address)
+    def __init__(self, ledger: Ledger, stream: BlockingStream, peer: Peer, kind: TrafficClass) -> None:
+        own, other = ledger.own_idc, ledger.idc_of(peer.address)
         self._counter = ledger.counter
-        self._inward, self._outward = Link(peer, own), Link(own, peer)
+        self._inward, self._outward = Link(other, own), Link(own, other)
         self._stream = stream
         self._kind = kind
-        self._sent, self._received = stream.bytes_sent, stream.bytes_received
+        self._sent, self._received = peer.sent_before, peer.received_before
         self._payload_sent = self._payload_received = 0
 
     def sent(self, payload_bytes: int) -> None:

@@ -9,8 +9,9 @@ import socket
 from google.protobuf.message import DecodeError
 
 from seamlessfs.datanode.context import TransferContext
-from seamlessfs.datanode.ledger import Meter
+from seamlessfs.datanode.ledger import Peer
 from seamlessfs.model.errors import CallTimeout, ProtocolError
+from seamlessfs.net.traffic import TrafficClass
 from seamlessfs.wire.pb.hadoop import datatransfer_pb2 as pb
 from seamlessfs.wire.xfer.ack import AckDecoder, PipelineAck, Status
 from seamlessfs.wire.xfer.delimited import encode_delimited
@@ -35,9 +36,10 @@ class Mirror:
         self.downstream = len(op.targets)
         self._outgoing = context.outgoing
         self.stream = context.connect(target, self.downstream)
-        self.meter: Meter = context.ledger.meter(self.stream, target.ip, "write" if op.client_name else "replication")
+        self.meter: Meter = context.ledger.meter(
+            self.stream, Peer(target.ip), "write" if op.client_name else "replication"
+        )
         self._acks = AckDecoder()
-        self._ready: list[PipelineAck] = []
         try:
             self.stream.sendall(shifted(context, op).to_bytes())
         except BaseException:

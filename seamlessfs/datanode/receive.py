@@ -13,6 +13,7 @@ from collections import deque
 from typing import NamedTuple
 
 from seamlessfs.datanode.context import TransferContext
+from seamlessfs.datanode.ledger import Peer
 from seamlessfs.datanode.log import event
 from seamlessfs.datanode.mirror import Mirror, encode_close_ack
 from seamlessfs.datanode.packets import PacketReader, ReceivedPacket
@@ -38,7 +39,7 @@ class _Waiting(NamedTuple):
     last: bool
 
 
-def write_block(context: TransferContext, stream: BlockingStream, op: WriteBlockOp, peer: str) -> bool:
+def write_block(context: TransferContext, stream: BlockingStream, op: WriteBlockOp, peer: Peer) -> bool:
     """Serves WRITE_BLOCK; the connection always ends with it."""
     if not context.store.serves(op.block.pool_id):
         raise ProtocolError(f"Block pool {op.block.pool_id} is not served here")
@@ -66,13 +67,13 @@ def _close_recovery(context: TransferContext, stream: BlockingStream, op: WriteB
 class BlockReceiver:
     """One block coming in. Owner: the thread of its connection."""
 
-    def __init__(self, context: TransferContext, stream: BlockingStream, op: WriteBlockOp, peer: str) -> None:
+    def __init__(self, context: TransferContext, stream: BlockingStream, op: WriteBlockOp, peer: Peer) -> None:
         self._context = context
         self._stream = stream
         self._op = op
         self._acked_by_packet = bool(op.client_name) and op.stage not in TRANSFER_STAGES
         self._meter = context.ledger.meter(stream, peer, "write" if op.client_name else "replication")
-        self._verify_always = not op.client_name or context.ledger.crosses(peer)
+        self._verify_always = not op.client_name or context.ledger.crosses(peer.address)
         self._waiting: deque[_Waiting] = deque()
         self._mirror: Mirror | None = None
         self._writer: ReplicaWriter | None = None

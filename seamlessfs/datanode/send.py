@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from seamlessfs.datanode.context import TransferContext
-from seamlessfs.datanode.ledger import Meter
+from seamlessfs.datanode.ledger import Meter, Peer
 from seamlessfs.datanode.open_replica import OpenReplica
 from seamlessfs.datanode.throttle import Throttle
 from seamlessfs.model.block import Checksum, ChecksumType
@@ -23,7 +23,7 @@ SMALL_READ_BYTES = 1 << 17
 READ_STATUS_BYTES_MAX = 64
 
 
-def read_block(context: TransferContext, stream: BlockingStream, op: ReadBlockOp, peer: str) -> bool:
+def read_block(context: TransferContext, stream: BlockingStream, op: ReadBlockOp, peer: Peer) -> bool:
     """Serves READ_BLOCK; tells whether the connection can serve another operation."""
     meter = context.ledger.meter(stream, peer, "read")
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from seamlessfs.datanode.checksums import first_bad_byte
 from seamlessfs.datanode.context import TransferContext
+from seamlessfs.datanode.ledger import Peer
 from seamlessfs.datanode.log import event
 from seamlessfs.datanode.mirror import RESPONSE_BYTES_MAX, decode_close_ack
 from seamlessfs.datanode.open_replica import OpenReplica
@@ -43,7 +44,7 @@ class Copy:
     rate_bytes_per_s: int = 0
 
 
-def transfer_block(context: TransferContext, stream: BlockingStream, op: TransferBlockOp, peer: str) -> bool:
+def transfer_block(context: TransferContext, stream: BlockingStream, op: TransferBlockOp, peer: Peer) -> bool:
     """Serves TRANSFER_BLOCK: a recovering client wants another datanode to have what this one has."""
     if not context.store.serves(op.block.pool_id):
         raise ReplicaNotFound(f"Block pool {op.block.pool_id} is not served here")
@@ -57,7 +58,7 @@ def transfer_block(context: TransferContext, stream: BlockingStream, op: Transfe
         chain = tuple(Destination(*each) for each in zip(op.targets, ids, types, strict=False))
         send_copy(context, Copy(op.block.block, chain, stage, op.client_name))
     except (OSError, SeamlessError) as error:
-        event(logging.WARNING, "transfer_failed", block=op.block.block.id, asked_by=peer, error=error)
+        event(logging.WARNING, "transfer_failed", block=op.block.block.id, asked_by=peer.address, error=error)
         stream.sendall(OpResponse(Status.ERROR, message=str(error)).encode())
         return False
     stream.sendall(OpResponse(Status.SUCCESS, first_bad_link="").encode())
@@ -82,7 +83,7 @@ def send_copy(context: TransferContext, copy: Copy) -> int:
             raise ReplicaNotFound(f"blk_{copy.block.id} has {visible} bytes here, {copy.block.length} are asked for")
         first = copy.chain[0].datanode.id
         stream = context.connect(first, len(copy.chain))
-        meter = context.ledger.meter(stream, first.ip, "write" if copy.client_name else "replication")
+        meter = context.ledger.meter(stream, Peer(first.ip), "write" if copy.client_name else "replication")
         try:
             status = _send(context, copy, opened, stream, meter.sent)
         finally:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from seamlessfs.datanode.checksums import block_checksum
 from seamlessfs.datanode.context import TransferContext
+from seamlessfs.datanode.ledger import Peer
 from seamlessfs.datanode.log import event
 from seamlessfs.datanode.receive import write_block
 from seamlessfs.datanode.send import read_block
@@ -159,6 +160,7 @@ class TransferServer:
             with self._guard:
                 self._busy.discard(stream)
                 self._idle.add(stream)
+            before = Peer(peer, stream.bytes_sent, stream.bytes_received)
             head = stream.recv_or_end(OP_HEADER_BYTES)
             if head is None:
                 return
@@ -167,10 +169,10 @@ class TransferServer:
                 self._busy.add(stream)
             stream.set_timeouts(read_timeout_s=settings.read_timeout_ms / 1000)
             op = parse_op_header(head)
-            again = self._dispatch(stream, decode_op(op, stream.read_varint_delimited(op_bytes_max)), peer)
+            again = self._dispatch(stream, decode_op(op, stream.read_varint_delimited(op_bytes_max)), before)
             stream.set_timeouts(read_timeout_s=settings.socket_keepalive_ms / 1000)
 
-    def _dispatch(self, stream: BlockingStream, op: Operation, peer: str) -> bool:
+    def _dispatch(self, stream: BlockingStream, op: Operation, peer: Peer) -> bool:
         if isinstance(op, ReadBlockOp):
             return read_block(self._context, stream, op, peer)
         if isinstance(op, WriteBlockOp):

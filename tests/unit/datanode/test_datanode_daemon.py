@@ -165,15 +165,20 @@ async def test_reconnects_and_reports_everything_again(start: Start, control: Co
 
 
 async def test_orders_of_a_deposed_namenode_are_not_obeyed(start: Start, control: ControlServer) -> None:
-    datanode = await start()
-    await until(lambda: control.of("block_report"))
+    active = ControlServer(control.secret)
+    active.epoch = 2
+    datanode = await start(namenodes=(f"127.0.0.1:{control.port}", await active.start()))
+    await until(lambda: control.of("block_report") and active.of("block_report"))
     await asyncio.to_thread(write, datanode, 1, b"x")
-    datanode._epoch = 2
     order = pb.Invalidate.Replica(block_id=block(1).id, generation_stamp=1001)
     await control.send(invalidate=pb.Invalidate(replicas=[order]))
     await control.send(request_report=pb.RequestReport())
     report = (await until(lambda: control.of("block_report")[1:]))[0]
     assert list(report.block_ids) == [block(1).id]
+    await active.send(invalidate=pb.Invalidate(replicas=[order]))
+    await until(lambda: not datanode.store.count())
+    await datanode.stop()
+    await active.stop()
 
 
 @pytest.mark.parametrize("case", ["reason", "secret", "cluster"])

@@ -17,6 +17,7 @@ from seamlessfs.client.datanode_connection import DatanodeConnector
 from seamlessfs.datanode.replicas import ChangeKind
 from seamlessfs.model.block import Block, Checksum, ChecksumType, ExtendedBlock, LocatedBlock, ReplicaState
 from seamlessfs.model.ids import BlockId, GenerationStamp, PoolId
+from seamlessfs.net.traffic import Traffic
 from seamlessfs.wire.checksum import chunk_checksums, crc, encode_meta_header, md5_of_crcs
 
 POOL_ID = PoolId("BP-1-127.0.0.1-1")
@@ -154,11 +155,13 @@ def test_bytes_are_counted_at_both_ends_of_each_hop(
     write(connector, located(block(1), *nodes), data_of(size))
     for node in nodes:
         node.server.stop(5.0)
-    crossed = {}
+    crossed: dict[str, Traffic] = {}
     for node in nodes:
         for (link, kind), traffic in node.ledger.counter.snapshot().items():
-            sent, received = crossed.get((str(link), kind), (0, 0))
-            crossed[str(link), kind] = sent + traffic.payload_sent, received + traffic.payload_received
-    assert crossed["a>b", "write"] == (size, size)
-    assert crossed["b>a", "write"] == (0, 0)
-    assert crossed["a>a", "write"] == (size, 2 * size)
+            assert kind == "write"
+            crossed[str(link)] = crossed.get(str(link), Traffic()) + traffic
+    assert (crossed["a>b"].payload_sent, crossed["a>b"].payload_received) == (size, size)
+    assert crossed["a>b"].wire_sent == crossed["a>b"].wire_received > size
+    assert (crossed["b>a"].payload_sent, crossed["b>a"].payload_received) == (0, 0)
+    assert crossed["b>a"].wire_sent == crossed["b>a"].wire_received > 0
+    assert (crossed["a>a"].payload_sent, crossed["a>a"].payload_received) == (size, 2 * size)
