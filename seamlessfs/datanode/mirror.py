@@ -36,9 +36,8 @@ class Mirror:
         self.downstream = len(op.targets)
         self._outgoing = context.outgoing
         self.stream = context.connect(target, self.downstream)
-        self.meter: Meter = context.ledger.meter(
-            self.stream, Peer(target.ip), "write" if op.client_name else "replication"
-        )
+        kind: TrafficClass = "write" if op.client_name else "replication"
+        self.meter = context.ledger.meter(self.stream, Peer(target.ip), kind)
         self._acks = AckDecoder()
         try:
             self.stream.sendall(shifted(context, op).to_bytes())
