@@ -20,8 +20,9 @@ from seamlessfs.config.namenode import NamenodeSettings
 from seamlessfs.model.block import Block
 from seamlessfs.model.cluster import DatanodeInfo, Location
 from seamlessfs.model.errors import AccessDenied
-from seamlessfs.model.ids import BlockId, PolicyId
+from seamlessfs.model.ids import BlockId, InodeId, PolicyId
 from seamlessfs.model.policy import PlacementPolicy
+from seamlessfs.namenode.events import event
 from seamlessfs.namenode.writer import Writer
 from seamlessfs.namespace.context import Context, NamespaceLimits
 from seamlessfs.namespace.namespace import Namespace
@@ -77,6 +78,7 @@ class Core:
         self.dispatch: Callable[[Iterable[Command]], None] = lambda commands: None
         self.reports = asyncio.Event()
         self._running: dict[tuple[bytes, int], asyncio.Future[bytes]] = {}
+        self._accessed: dict[InodeId, asyncio.Future[None]] = {}
         self._asked_at_ms: dict[BlockId, int] = {}
         """Since when the writer of a block has been asking whether it is ready."""
 
@@ -128,6 +130,20 @@ class Core:
             return response.FromString(await asyncio.shield(future))
         finally:
             self._running.pop(key, None)
+
+    def record_access(self, call: CallContext, inode_id: InodeId) -> None:
+        """Moves a file's access time behind the reader's back: one update a file at a time, nobody waits for it."""
+        if inode_id in self._accessed:
+            return
+        self._accessed[inode_id] = task = asyncio.ensure_future(
+            self.change(call, lambda tx, context: self.namespace.record_access(tx, context, inode_id))
+        )
+        task.add_done_callback(lambda done: self._access_recorded(inode_id, done))
+
+    def _access_recorded(self, inode_id: InodeId, done: asyncio.Future[None]) -> None:
+        self._accessed.pop(inode_id, None)
+        if not done.cancelled() and (error := done.exception()) is not None:
+            event(LOG, "access_time_lost", logging.WARNING, inode=inode_id, error=error)
 
     def facts(self, block_id: BlockId) -> BlockFacts | None:
         """What the namespace says about a block, or None: it has no such block."""

@@ -59,6 +59,8 @@ class FileCalls:
                 f"Negative {'offset' if offset < 0 else 'length'} is not supported. File: {request.src}"
             )
         found = self.core.namespace.get_blocks(self.core.view(), self.core.context(call), request.src, offset, length)
+        if found.access_time_due:
+            self.core.record_access(call, found.inode_id)
         return pb.GetBlockLocationsResponseProto(
             locations=located_blocks_to_pb(self.locator.located_blocks(found, call))
         )

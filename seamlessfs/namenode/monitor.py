@@ -60,11 +60,12 @@ class Monitor:
     async def _leases(self) -> None:
         while True:
             await asyncio.sleep(LEASE_INTERVAL_S)
-            expired = self.core.namespace.expired_leases(self.core.view(), wall_ms())
-            for holder, inode_id in expired:
-                await self._release(holder, inode_id)
+            view = self.core.view()
+            expired = {inode_id for _, inode_id in self.core.namespace.expired_leases(view, wall_ms())}
+            for inode_id in sorted(expired.union(self.core.namespace.recovering(view))):
+                await self._release(inode_id)
 
-    async def _release(self, holder: str, inode_id: InodeId) -> None:
+    async def _release(self, inode_id: InodeId) -> None:
         closed = await self.core.writer.submit(
             lambda tx: self.core.namespace.release(
                 tx,
@@ -74,7 +75,8 @@ class Monitor:
                 self.core.recovered_length,
             )
         )
-        event(LOG, "lease_expired", holder=holder, inode=inode_id, closed=closed)
+        if closed:
+            event(LOG, "lease_released", inode=inode_id)
 
     async def _retries(self) -> None:
         while True:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from seamlessfs.model.errors import InvalidPath
+import contextlib
+
+from seamlessfs.model.errors import FileNotFound, InvalidPath
 from seamlessfs.model.ids import PolicyId
 from seamlessfs.namenode.core import Core
 from seamlessfs.namenode.locate import Locator
@@ -84,10 +86,18 @@ class PathCalls:
         return pb.MkdirsResponseProto(result=result)
 
     async def delete(self, call: CallContext, request: pb.DeleteRequestProto) -> pb.DeleteResponseProto:
+        """The check of everything below runs over a snapshot, before the delete enters the writer."""
+        checked = request.recursive and not self.core.context(call).privileged
+        if checked:
+            context = self.core.context(call)
+            with contextlib.suppress(FileNotFound):
+                await self.core.writer.with_snapshot(
+                    lambda view: self.core.namespace.check_delete(view, context, request.src)
+                )
         return await self.core.change_once(
             call,
             lambda tx, context: pb.DeleteResponseProto(
-                result=self.core.namespace.delete(tx, context, request.src, request.recursive)
+                result=self.core.namespace.delete(tx, context, request.src, request.recursive, subtree_checked=checked)
             ),
             pb.DeleteResponseProto,
         )
