@@ -6,7 +6,7 @@ import io
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from seamlessfs.client.block_reader import BlockReader, read_block
@@ -98,8 +98,9 @@ class FileReader:
         target = io.BytesIO()
         target.seek(size - 1)
         target.write(b"\0")
-        with target.getbuffer() as view:
-            self._fill(offset, view, parallel)
+        view = target.getbuffer()
+        self._fill(offset, view, parallel)
+        view.release()
         return target.getvalue()
 
     def pread_into(self, offset: int, buffer: memoryview, parallel: bool = True) -> int:
@@ -132,36 +133,46 @@ class FileReader:
 
     def _fill(self, offset: int, view: memoryview, parallel: bool) -> None:
         ranges = self._ranges(offset, len(view))
-        parts = [(part, view[part.offset - offset :][: part.length]) for part in ranges]
-        if parallel and len(parts) > 1:
-            for _ in self._session.pool.map(lambda pair: self._fill_range(pair[0], pair[1], False), parts):
-                pass
+        if parallel and len(ranges) > 1:
+            self._fill_in_parallel(offset, view, ranges)
             return
         sequential = offset == self._sequential_at
         self._sequential_at = offset + len(view)
-        for part, target in parts:
-            self._fill_range(part, target, stream_on=sequential)
+        for part in ranges:
+            self._fill_range(part, view[part.offset - offset :][: part.length], stream_on=sequential)
+
+    def _fill_in_parallel(self, offset: int, view: memoryview, ranges: Sequence[BlockRange]) -> None:
+        """Reads the ranges on the pool; returns or raises only when no thread uses the buffer any more."""
+
+        def fill(part: BlockRange) -> Exception | None:
+            target = view[part.offset - offset :][: part.length]
+            try:
+                self._fill_range(part, target, stream_on=False)
+            except Exception as error:  # noqa: BLE001 - raised below, once the other threads have ended
+                return error
+            target.release()
+            return None
+
+        for error in list(self._session.pool.map(fill, ranges)):
+            if error is not None:
+                raise error
 
     def _ranges(self, offset: int, length: int) -> tuple[BlockRange, ...]:
-        stripe_bytes = self._session.options.stripe_bytes
+        layout, stripe_bytes = self._layout, self._session.options.stripe_bytes
         while True:
-            ranges, missing = self._layout.plan(offset, length, stripe_bytes)
+            ranges, missing = layout.plan(offset, length, stripe_bytes)
             if missing is None:
                 return ranges
-            self._fetch_locations(missing, PREFETCH_BLOCKS * (128 << 20))
-            if self._layout.block_at(missing) is None:
+            layout = layout.merged(self._fetch_blocks(missing, PREFETCH_BLOCKS * (128 << 20)))
+            if layout.block_at(missing) is None:
                 raise NoLiveReplica(f"{self.path} has no block at offset {missing}: it was changed while being read")
+            self._layout = layout
 
-    def _fetch_locations(self, offset: int, length: int) -> None:
+    def _fetch_blocks(self, offset: int, length: int) -> list[LocatedBlock]:
+        """Newer locations of the blocks in a range; blocks that are known keep the length they were opened with."""
         fresh = self._session.namenode.get_block_locations(self.path, offset, length)
         known = {block.block.block.id: block.block.block.length for block in self._layout.blocks}
-        blocks = (
-            replace(b, block=replace(b.block, block=replace(b.block.block, length=known[b.block.block.id])))
-            if b.block.block.id in known
-            else b
-            for b in fresh.blocks
-        )
-        self._layout = self._layout.merged(blocks)
+        return [_with_length(block, known.get(block.block.block.id)) for block in fresh.blocks]
 
     def _fill_range(self, part: BlockRange, view: memoryview, stream_on: bool) -> None:
         """Reads one range of one block; bytes that arrived before a failure are verified and kept."""
@@ -181,11 +192,12 @@ class FileReader:
 
     def _refetch(self, part: BlockRange) -> BlockRange:
         self._suspects = frozenset()
-        self._fetch_locations(part.offset, 1)
-        located = self._layout.block_at(part.offset)
-        if located is None or located.block.block.id != part.located.block.block.id:
-            raise NoLiveReplica(f"{self.path} was replaced while being read; open it again")
-        return replace(part, located=located)
+        fresh = self._fetch_blocks(part.offset, 1)
+        self._layout = self._layout.merged(fresh)
+        for located in fresh:
+            if located.block.block.id == part.located.block.block.id:
+                return replace(part, located=located)
+        raise NoLiveReplica(f"{self.path} was replaced while being read; open it again")
 
     def _try_replica(
         self, replica: ReplicaLocation, part: BlockRange, view: memoryview, attempts: Attempts, stream_on: bool
@@ -272,3 +284,9 @@ class FileReader:
             raise
         self._park(stream)
         return got
+
+
+def _with_length(located: LocatedBlock, length: int | None) -> LocatedBlock:
+    if length is None:
+        return located
+    return replace(located, block=replace(located.block, block=replace(located.block.block, length=length)))

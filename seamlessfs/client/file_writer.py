@@ -17,9 +17,11 @@ from seamlessfs.model.cluster import DatanodeInfo
 from seamlessfs.model.errors import NotEnoughDatanodes, NotReplicatedYet, RemoteIOError, SeamlessError
 from seamlessfs.model.ids import InodeId
 
-RETRIES = 5
-FIRST_RETRY_S = 0.4
-"""Waits of complete and addBlock double from here: 0.4, 0.8, 1.6, 3.2, 6.4 s, as in the Java client."""
+ADD_BLOCK_WAITS_S = (0.4, 0.8, 1.6, 3.2, 6.4)
+"""Waits before addBlock is asked again while the block before has too few replicas, as in the Java client."""
+
+COMPLETE_WAITS_S = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+"""As for addBlock, but sooner at first: a datanode's report that is just under way is the usual cause."""
 
 IDLE_S = 30.0
 """A pipeline that has been idle for so long gets a heartbeat, or its datanodes would take the writer for dead."""
@@ -280,18 +282,16 @@ class FileWriter:
         raise error
 
     def _add_block(self) -> LocatedBlock:
-        wait_s = FIRST_RETRY_S
-        for retry in range(RETRIES + 1):
+        for wait_s in (*ADD_BLOCK_WAITS_S, None):
             try:
                 return self._session.namenode.add_block(
                     self.path, self._client_name, self._progress.previous, self._progress.excluded, self.inode_id
                 )
             except NotReplicatedYet:
-                if retry == RETRIES:
+                if wait_s is None:
                     raise
             self._wait(wait_s)
-            wait_s *= 2
-        raise AssertionError("the last retry returns or raises")
+        raise AssertionError("the last round returns or raises")
 
     def _insist(self, step: Callable[[BlockWriter], object]) -> _OpenBlock:
         """Takes a step of the open block, and again of each block that has to replace it."""
@@ -309,16 +309,13 @@ class FileWriter:
         self._progress.previous = replace(block.block, block=replace(block.block.block, length=block.written))
 
     def _complete(self) -> None:
-        wait_s = FIRST_RETRY_S
-        for _ in range(RETRIES):
-            if self._session.namenode.complete(self.path, self._client_name, self._progress.previous, self.inode_id):
+        last = self._progress.previous
+        for wait_s in (*COMPLETE_WAITS_S, None):
+            if self._session.namenode.complete(self.path, self._client_name, last, self.inode_id):
                 return
-            self._wait(wait_s)
-            wait_s *= 2
-        if not self._session.namenode.complete(self.path, self._client_name, self._progress.previous, self.inode_id):
-            last = self._progress.previous
-            name = f"blk_{last.block.id}" if last else "none"
-            raise RemoteIOError(
-                f"Unable to close {self.path}: its last block {name} does not have enough replicas yet. Its data is "
-                f"safe on the datanodes that acknowledged it; the file closes when more of them report"
-            )
+            if wait_s is not None:
+                self._wait(wait_s)
+        raise RemoteIOError(
+            f"Unable to close {self.path}: its last block {last.block.id if last else ''} has too few replicas. "
+            "What was acknowledged is safe; the file is closed when its lease has run out"
+        )

@@ -15,7 +15,7 @@ from seamlessfs.client.leases import LeaseKeeper
 from seamlessfs.client.namenode import NamenodeClient
 from seamlessfs.client.options import ClientOptions
 from seamlessfs.client.rpc import RpcChannel
-from seamlessfs.config.topology import load_topology
+from seamlessfs.config.topology import TopologyRules, load_topology
 from seamlessfs.model.block import Checksum, ChecksumType
 from seamlessfs.model.status import ServerDefaults
 from seamlessfs.net.traffic import IdcResolver, TrafficCounter
@@ -53,7 +53,6 @@ class Session:
 
     def __init__(self, options: ClientOptions) -> None:
         self.options = options
-        self.traffic = _traffic(options)
         self.namenode = NamenodeClient(
             RpcChannel(
                 options.addresses,
@@ -64,17 +63,21 @@ class Session:
                 source_address=options.source_address,
             )
         )
-        self.connector = DatanodeConnector(
-            options.source_address,
-            options.use_datanode_hostname,
-            options.connect_timeout_s,
-            options.read_timeout_s,
-            self.traffic,
-        )
+        topology = load_topology(Path(options.topology_file)) if options.topology_file else None
+        self._connector = PerProcess(lambda: _connector(options, topology))
         self._name = PerProcess(lambda: f"seamlessfs_{os.getpid()}_{uuid.uuid4().hex[:16]}")
         self._pool = PerProcess(lambda: ThreadPoolExecutor(options.parallel_reads, "seamlessfs-read"))
         self._leases = PerProcess(lambda: LeaseKeeper(lambda: self.namenode.renew_lease(self.client_name)))
         self._defaults: tuple[float, ServerDefaults] | None = None
+
+    @property
+    def connector(self) -> DatanodeConnector:
+        return self._connector.get()
+
+    @property
+    def traffic(self) -> TrafficCounter | None:
+        """What this process sent and received, if a topology is configured."""
+        return self.connector.traffic
 
     @property
     def client_name(self) -> str:
@@ -123,7 +126,11 @@ class Session:
         self.namenode.close()
 
 
-def _traffic(options: ClientOptions) -> TrafficCounter | None:
-    if options.topology_file is None:
-        return None
-    return TrafficCounter(IdcResolver(load_topology(Path(options.topology_file))))
+def _connector(options: ClientOptions, topology: TopologyRules | None) -> DatanodeConnector:
+    return DatanodeConnector(
+        options.source_address,
+        options.use_datanode_hostname,
+        options.connect_timeout_s,
+        options.read_timeout_s,
+        None if topology is None else TrafficCounter(IdcResolver(topology)),
+    )

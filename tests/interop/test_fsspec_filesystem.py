@@ -77,6 +77,16 @@ def test_ranges_of_many_files_come_in_order_with_their_errors(fs: SeamlessFileSy
         fs.cat_ranges([f"{file}.none"], 0, 10, on_error="raise")
 
 
+def test_blocks_that_were_not_located_at_first_are_asked_for_by_many_threads(namenode_address: str, home: str) -> None:
+    fs = SeamlessFileSystem(host=namenode_address, block_size_bytes=1024)
+    fs.pipe_file(f"{home}/f", DATA[:70_000])
+    starts = random.Random(1).sample(range(69_000), 200)
+    found = fs.cat_ranges([f"{home}/f"] * len(starts), starts, [start + 900 for start in starts])
+    assert found == [DATA[start : start + 900] for start in starts]
+    with fs.open(f"{home}/f") as f:
+        assert f.read() == DATA[:70_000]
+
+
 def test_many_threads_read_through_one_filesystem(fs: SeamlessFileSystem, file: str) -> None:
     def read(seed: int) -> bool:
         start = random.Random(seed).randrange(len(DATA))
