@@ -44,6 +44,7 @@ class DebtBook:
         self._owed: dict[BlockId, tuple[Owed, ...]] = {}
         self._queues: dict[Link, list[tuple[tuple[int, int], BlockId]]] = {}
         self._totals: dict[Link, LinkDebt] = {}
+        self._taken: set[BlockId] = set()
 
     def __len__(self) -> int:
         return len(self._owed)
@@ -64,24 +65,32 @@ class DebtBook:
             self._owed.pop(block_id, None)
         for item in owed:
             self._count(item, 1)
-            if item.waiting:
-                self.push(block_id, item)
+            if item.waiting and block_id not in self._taken:
+                self._push(block_id, item)
 
-    def push(self, block_id: BlockId, item: Owed) -> None:
-        """Puts an item into its link's queue; also one that was popped and could not be served."""
+    def give_back(self, block_id: BlockId) -> None:
+        """Ends what `take` began: whatever the block still waits for is queued again."""
+        self._taken.discard(block_id)
+        for item in self.of(block_id):
+            if item.waiting:
+                self._push(block_id, item)
+
+    def _push(self, block_id: BlockId, item: Owed) -> None:
         queue = self._queues.setdefault(item.link, [])
         heapq.heappush(queue, (item.priority, block_id))
         if len(queue) > 2 * self.total(item.link).blocks + 1_000:
             live = {(i.priority, b) for _, b in queue for i in self.of(b) if i.link == item.link and i.waiting}
             self._queues[item.link] = sorted(live)
 
-    def pop(self, link: Link) -> tuple[BlockId, Owed] | None:
-        """The most urgent block that waits for this link, or None."""
+    def take(self, link: Link) -> tuple[BlockId, Owed] | None:
+        """The most urgent block that waits for this link, or None. It is in no queue until `give_back`."""
         queue = self._queues.get(link)
         while queue:
             priority, block_id = heapq.heappop(queue)
             for item in self.of(block_id):
-                if item.link == link and item.waiting and item.priority == priority:
+                waits = item.waiting and block_id not in self._taken
+                if waits and item.link == link and item.priority == priority:
+                    self._taken.add(block_id)
                     return block_id, item
         return None
 

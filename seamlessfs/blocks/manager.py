@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
-from seamlessfs.blocks.cluster import ClusterState, DatanodeDescriptor, NodeState, StorageState, takes_replicas
+from seamlessfs.blocks.cluster import ClusterState, DatanodeDescriptor, NodeState, StorageState
 from seamlessfs.blocks.commands import Command, RequestReportCommand
 from seamlessfs.blocks.completion import is_written
 from seamlessfs.blocks.debt import LinkDebt
 from seamlessfs.blocks.invalidation import Invalidations
 from seamlessfs.blocks.placement import Placement, TargetRequest, choose
-from seamlessfs.blocks.policy import BlockFacts, FactsLookup, Random
+from seamlessfs.blocks.policy import ANYWHERE, BlockFacts, FactsLookup, Random
 from seamlessfs.blocks.redundancy import Verdict, verify
 from seamlessfs.blocks.repair import Repairer
 from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook
@@ -60,7 +60,8 @@ class BlockManager:
         self._settled = False
         self._scan: list[int] = []
         self._scan_wanted = False
-        self._racks_up: set[Location] = set()
+        self._nodes_up: set[DatanodeUuid] = set()
+        self._racks_up: frozenset[Location] = frozenset()
         self._reports_wanted: set[DatanodeUuid] = set()
 
     # Datanodes
@@ -200,9 +201,7 @@ class BlockManager:
 
     def block_removed(self, block: Block) -> None:
         """No file has the block any more: every replica goes, whatever its state."""
-        for storage in self.book.forget(block.id):
-            self.invalidations.add(block.id, block.generation_stamp, storage, "file deleted")
-        self.repairer.forget(block.id)
+        self.repairer.remove(block.id, block.generation_stamp)
 
     def choose_targets(
         self,
@@ -341,7 +340,7 @@ class BlockManager:
         commands: list[Command] = [RequestReportCommand(uuid) for uuid in sorted(self._reports_wanted)]
         self._reports_wanted.clear()
         if self._is_settled(now_ms):
-            self._watch_racks()
+            self._watch_nodes()
             self._scan_some()
             self.repairer.evaluate_dirty(facts, now_ms)
             commands += self.repairer.dispatch(facts, now_ms)
@@ -356,12 +355,15 @@ class BlockManager:
             self._settled = waited and all(node.reported for node in live)
         return self._settled
 
-    def _watch_racks(self) -> None:
-        """A rack that comes up may let blocks spread out: all blocks are looked at again, a few each tick."""
-        up = {node.location for node in self.cluster.nodes.values() if takes_replicas(node)}
-        if up - self._racks_up:
+    def _watch_nodes(self) -> None:
+        """Datanodes that come up take what found no place; a new rack lets all blocks spread, a few each tick."""
+        pool = self.cluster.pool(ANYWHERE)
+        up = {node.id.uuid for node in pool.nodes}
+        if up - self._nodes_up:
+            self.repairer.wake_stuck()
+        if pool.racks - self._racks_up:
             self._scan_wanted = bool(self._racks_up)
-        self._racks_up = up
+        self._nodes_up, self._racks_up = up, pool.racks
 
     def _scan_some(self) -> None:
         if not self._scan and self._scan_wanted:

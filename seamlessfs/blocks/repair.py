@@ -27,11 +27,11 @@ from seamlessfs.blocks.reports import ReportJudge
 from seamlessfs.blocks.settings import BlockSettings
 from seamlessfs.blocks.transfers import Transfer, Transfers
 from seamlessfs.model.cluster import Link
-from seamlessfs.model.ids import BlockId, DatanodeUuid
+from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp
 from seamlessfs.model.policy import WriteMode
 
-_DEFERRED_MAX = 64
-"""Blocks passed over on a link in one tick because their datanodes are busy, before the rest must wait as well."""
+_PASSED_OVER_MAX = 256
+"""Blocks passed over on a link in one tick (busy or missing datanodes), before the rest must wait."""
 
 _EVALUATION_WORK = 8
 """What a whole evaluation costs, in quick looks."""
@@ -39,7 +39,7 @@ _EVALUATION_WORK = 8
 
 class _Outcome(enum.Enum):
     BUSY = "busy"
-    NO_TARGET = "no_target"
+    STUCK = "stuck"
     SETTLED = "settled"
 
 
@@ -65,6 +65,7 @@ class Repairer:
         self.transfers = Transfers(settings)
         self.missing: set[BlockId] = set()
         self._delayed: list[tuple[int, BlockId]] = []
+        self._stuck: dict[BlockId, None] = {}
 
     def evaluate_dirty(self, facts: FactsLookup, now_ms: int) -> None:
         """Evaluates up to `evaluate_max` blocks that changed."""
@@ -119,13 +120,26 @@ class Repairer:
         self.debts.set(block_id, ())
         self.missing.discard(block_id)
         self.transfers.retries.pop(block_id, None)
+        self._stuck.pop(block_id, None)
+
+    def remove(self, block_id: BlockId, generation_stamp: GenerationStamp | None = None) -> None:
+        """No file has the block: every replica goes, whatever its state."""
+        version = self._book.map.version(block_id)
+        opened = self._book.open.get(block_id)
+        newest = max(generation_stamp or 0, version[0] if version else 0, opened.generation_stamp if opened else 0)
+        for storage in self._book.forget(block_id):
+            self._invalidations.add(block_id, GenerationStamp(newest), storage, "file deleted")
+        self.forget(block_id)
 
     def evaluate(self, block_id: BlockId, facts: FactsLookup, now_ms: int) -> Verdict | None:
         """Derives what one block owes and has too much; None for a block that owes nothing yet or any more."""
         known = facts(block_id)
-        if known is None or not known.committed:
+        if known is None:
+            self.remove(block_id)
+            return None
+        if not known.committed:
             self.forget(block_id)
-            if known is not None and block_id in self._book.open:
+            if block_id in self._book.open:
                 self._delay(block_id, now_ms + self._settings.retry_base_ms)
             return None
         self.promote(known)
@@ -185,6 +199,7 @@ class Repairer:
         self.debts.set(block_id, tuple(owed))
         if not owed and retry is not None:
             del self.transfers.retries[block_id]
+            self._stuck.pop(block_id, None)
 
     def _under_way(self, block_id: BlockId, idc: str) -> int:
         return sum(len(transfer.targets) for transfer in self.transfers.of(block_id) if transfer.idc == idc)
@@ -239,27 +254,42 @@ class Repairer:
         """Starts what is owed, most urgent first on each link, within the limits of links and datanodes."""
         commands: list[TransferCommand] = []
         for link in self.debts.waiting_links():
-            if self._cluster.idc_state(link.target) is IdcState.NORMAL:
+            if self._cluster.idc_state(link.target) is IdcState.NORMAL and self._cluster.pool(link.target).nodes:
                 commands += self._dispatch_link(link, facts, now_ms, self._settings.dispatch_max - len(commands))
         return commands
 
     def _dispatch_link(self, link: Link, facts: FactsLookup, now_ms: int, most: int) -> list[TransferCommand]:
         commands: list[TransferCommand] = []
-        busy: list[tuple[BlockId, Owed]] = []
-        while len(commands) < most and len(busy) < _DEFERRED_MAX and self.transfers.admits(link):
-            popped = self.debts.pop(link)
-            if popped is None:
+        passed_over: list[BlockId] = []
+        while len(commands) < most and len(passed_over) < _PASSED_OVER_MAX and self.transfers.admits(link):
+            taken = self.debts.take(link)
+            if taken is None:
                 break
-            result = self._dispatch_block(*popped, facts, now_ms)
+            result = self._dispatch_block(*taken, facts, now_ms)
+            if result in (_Outcome.BUSY, _Outcome.STUCK):
+                passed_over.append(taken[0])
+                continue
+            self.debts.give_back(taken[0])
             if isinstance(result, TransferCommand):
                 commands.append(result)
-            elif result is _Outcome.BUSY:
-                busy.append(popped)
-            elif result is _Outcome.NO_TARGET:
-                self._delay(popped[0], now_ms + self._settings.retry_base_ms)
-        for block_id, item in busy:
-            self.debts.push(block_id, item)
+        for block_id in passed_over:
+            self.debts.give_back(block_id)
         return commands
+
+    def _put_off(self, block_id: BlockId, facts: FactsLookup, now_ms: int) -> _Outcome:
+        """No datanode can take or give the block now: others go first, until time or a new datanode helps."""
+        retry = self.transfers.put_off(block_id, self._rng.random(), now_ms)
+        self._stuck[block_id] = None
+        self._delay(block_id, retry.not_before_ms)
+        self.evaluate(block_id, facts, now_ms)
+        return _Outcome.STUCK
+
+    def wake_stuck(self) -> None:
+        """A datanode has come up: blocks that found none are tried again."""
+        for block_id in self._stuck:
+            self.transfers.retries.pop(block_id, None)
+            self._book.touch(block_id)
+        self._stuck.clear()
 
     def _dispatch_block(
         self, block_id: BlockId, item: Owed, facts: FactsLookup, now_ms: int
@@ -273,12 +303,13 @@ class Repairer:
             return _Outcome.SETTLED
         replicas = self._book.replicas(block_id)
         avoid = self._avoided(block_id)
-        sources = [r for r in replicas if r.location.idc == item.link.source and self._can_send(r.node)]
+        holders = [r for r in replicas if r.location.idc == item.link.source and r.node.connected]
+        sources = [r for r in holders if self._can_send(r.node)]
         if not sources:
-            return _Outcome.BUSY
+            return _Outcome.BUSY if holders else self._put_off(block_id, facts, now_ms)
         targets = self._pick_targets(known, current, verdict, replicas, avoid)
         if not targets:
-            return _Outcome.NO_TARGET
+            return self._put_off(block_id, facts, now_ms)
         free = [target for target in targets if target.node.receiving < self._settings.node_transfers_max]
         if len(free) < len(targets):
             return _Outcome.BUSY
@@ -299,7 +330,7 @@ class Repairer:
         return retry.avoid if retry is not None else ()
 
     def _can_send(self, node: DatanodeDescriptor) -> bool:
-        if node.state is NodeState.DEAD or not node.connected or node.sending >= self._settings.node_transfers_max:
+        if node.sending >= self._settings.node_transfers_max:
             return False
         return not self.transfers.unresolved(node)
 

@@ -144,13 +144,18 @@ class Transfers:
     def failed(self, transfer: Transfer, jitter: float, now_ms: int) -> Retry:
         """Notes a failure; the block waits, others do not."""
         self.forget(transfer, now_ms)
-        before = self.retries.get(transfer.block_id)
+        avoid = frozenset([transfer.source.id.uuid, *(target.node.id.uuid for target in transfer.targets)])
+        return self.put_off(transfer.block_id, jitter, now_ms, avoid)
+
+    def put_off(
+        self, block_id: BlockId, jitter: float, now_ms: int, avoid: frozenset[DatanodeUuid] = frozenset()
+    ) -> Retry:
+        """Lets the block wait, twice as long as the last time."""
+        before = self.retries.get(block_id)
         failures = before.failures + 1 if before else 1
         wait_ms = min(self._settings.retry_base_ms << min(failures - 1, 20), self._settings.retry_max_ms)
-        avoid = frozenset([transfer.source.id.uuid, *(target.node.id.uuid for target in transfer.targets)])
-        retry = Retry(failures, now_ms + int(wait_ms * (0.5 + jitter)), avoid)
-        self.retries[transfer.block_id] = retry
-        return retry
+        self.retries[block_id] = Retry(failures, now_ms + int(wait_ms * (0.5 + jitter)), avoid)
+        return self.retries[block_id]
 
     def lost(self, now_ms: int) -> list[Transfer]:
         """Transfers that cannot be running any more, or whose targets never reported."""

@@ -196,3 +196,30 @@ def test_tick_looks_only_at_what_changed() -> None:
     world.adopt(IDC_2_2_SYNC, [*A, B[0]])
     world.manager.tick(world.now_ms, lambda block_id: asked.append(block_id) or world.facts(block_id))
     assert set(asked) == {world.last_block_id}
+
+
+def test_blocks_without_a_place_do_not_hold_up_others_and_go_when_a_datanode_comes() -> None:
+    world = World(2, 2, 1, settings=BlockSettings(settle_ms=5_000))
+    for uuid in world.in_idc("b"):
+        world.datanodes[uuid].capacity = 8 * MIB
+    world.run(2_000)
+    large = [world.adopt(IDC_2_2_ASYNC, A, length=16 * MIB) for _ in range(300)]
+    small = world.adopt(IDC_2_2_ASYNC, A, length=1_000)
+    world.run(30_000)
+    assert world.spread(small) == {"a": 2, "b": 2}
+    assert world.spread(large[0]) == {"a": 2}
+    for number in range(4):
+        example = world.datanodes[B[number % 2]]
+        world.add_datanode(f"b-new-{number}", f"10.1.{number % 2}.{50 + number}", example.location)
+    world.run(120_000)
+    assert all(world.spread(facts) == {"a": 2, "b": 2} for facts in large)
+
+
+def test_block_that_the_namespace_dropped_without_a_word_is_cleaned_up_when_it_is_looked_at() -> None:
+    world = World()
+    facts = world.write(IDC_2_2_SYNC)
+    del world.facts_by_id[facts.block.id]
+    world.kill(world.holders(facts)[0])
+    world.run(60_000)
+    assert world.holders(facts) == []
+    assert facts.block.id not in world.manager.book.map
