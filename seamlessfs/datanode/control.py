@@ -126,6 +126,8 @@ class ControlSession:
         """Waits until what was reported is written to the stream, as far as that is possible in time."""
         deadline = time.monotonic() + timeout_s
         while self.registered.is_set() and time.monotonic() < deadline:
+            if self._changes is not None:
+                self._changes.nudge()
             if self._outbox.empty() and (self._changes is None or self._changes.empty):
                 return
             await asyncio.sleep(0.01)
@@ -187,7 +189,7 @@ class ControlSession:
             for each in (
                 self._read(call, registered.epoch),
                 self._write(call),
-                self._beat(interval_s),
+                self._beat(interval_s, changes),
                 self._send_changes(changes),
                 self._send_reports(),
             )
@@ -221,11 +223,12 @@ class ControlSession:
         while True:
             await call.write(await self._outbox.get())
 
-    async def _beat(self, interval_s: float) -> None:
+    async def _beat(self, interval_s: float, changes: ChangeQueue) -> None:
         sequence = 0
         while True:
             sequence += 1
             await self._outbox.put(pb.FromDatanode(heartbeat=self._node.heartbeat(sequence)))
+            changes.nudge()
             await asyncio.sleep(interval_s)
 
     async def _send_changes(self, changes: ChangeQueue) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import signal
 
+import uvloop
+
 from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.datanode.daemon import Datanode
 from seamlessfs.datanode.log import configure, event
@@ -19,7 +21,7 @@ def run(settings: DatanodeSettings) -> int:
         Exit status: 0 after a clean stop, 1 when it cannot start or no namenode of its cluster wants it.
     """
     configure()
-    return asyncio.run(serve(settings))
+    return uvloop.run(serve(settings))
 
 
 async def serve(settings: DatanodeSettings) -> int:

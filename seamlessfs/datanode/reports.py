@@ -7,10 +7,10 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 
-from seamlessfs.datanode.replicas import ReplicaChange
+from seamlessfs.datanode.replicas import ChangeKind, ReplicaChange
 from seamlessfs.model.block import Block, ReplicaState
 from seamlessfs.model.cluster import StorageReport
-from seamlessfs.model.ids import StorageId
+from seamlessfs.model.ids import BlockId, StorageId
 from seamlessfs.net.traffic import TrafficCounter
 from seamlessfs.wire.pb.seamless import control_pb2 as pb
 
@@ -23,35 +23,57 @@ CHANGES_QUEUED_MAX = 100_000
 
 
 class ChangeQueue:
-    """Changes on their way to one namenode. `put` on any thread, the rest on the event loop."""
+    """Changes on their way to one namenode. `put` on any thread, the rest on the event loop.
+
+    That a replica is being received is not urgent: it waits for the next other change or `nudge`, and is dropped when
+    the replica's next change comes first, which is so for every small block.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: int = CHANGES_QUEUED_MAX) -> None:
         self._loop = loop
         self._limit = limit
         self._guard = threading.Lock()
-        self._changes: list[ReplicaChange] = []
+        self._changes: dict[int, ReplicaChange] = {}
+        self._next_key = 0
+        self._receiving: dict[BlockId, int] = {}
         self._overflowed = False
+        self._woken = False
         self._some = asyncio.Event()
 
     def put(self, change: ReplicaChange) -> None:
+        urgent = change.kind is not ChangeKind.RECEIVING
         with self._guard:
-            first = not self._changes and not self._overflowed
+            superseded = self._receiving.pop(change.block.id, None)
+            if superseded is not None:
+                del self._changes[superseded]
             if len(self._changes) >= self._limit:
                 self._changes.clear()
-                self._overflowed = True
+                self._receiving.clear()
+                self._overflowed = urgent = True
             elif not self._overflowed:
-                self._changes.append(change)
-        if first:
+                self._changes[self._next_key] = change
+                if not urgent:
+                    self._receiving[change.block.id] = self._next_key
+                self._next_key += 1
+            wake = urgent and not self._woken
+            self._woken = self._woken or urgent
+        if wake:
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody is left to tell
                 self._loop.call_soon_threadsafe(self._some.set)
+
+    def nudge(self) -> None:
+        """Lets `take` return what waits for company."""
+        if self._changes:
+            self._some.set()
 
     async def take(self) -> tuple[list[ReplicaChange], bool]:
         """Waits for changes; returns them, and whether some were dropped and a full report is due."""
         await self._some.wait()
         self._some.clear()
         with self._guard:
-            changes, self._changes = self._changes, []
-            overflowed, self._overflowed = self._overflowed, False
+            changes, self._changes = list(self._changes.values()), {}
+            self._receiving.clear()
+            overflowed, self._overflowed, self._woken = self._overflowed, False, False
         return changes, overflowed
 
     @property
