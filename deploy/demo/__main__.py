@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -31,6 +32,7 @@ BIG_BYTES = 300_000_000
 BIG_PIECE = bytes(range(256)) * 4096
 SMALL_FILES = 2000
 SMALL_BYTES_MAX = 1_000_000
+WRITERS = 8
 LINK_RATE_BYTES_PER_S = 40_000_000
 FLIGHTS_ROWS = 336_776
 DEBT_TIMEOUT_S = 120.0
@@ -42,6 +44,7 @@ NAMENODE_SETTINGS = {
     "settle_ms": 500,
     "redundancy_interval_ms": 200,
     "link_rate_bytes_per_s": LINK_RATE_BYTES_PER_S,
+    "transfers_per_link": 8,
 }
 
 
@@ -119,13 +122,16 @@ class Demo:
         """1,000 of 2,000 small files: the installed standard library."""
         library = Path(sysconfig.get_paths()["stdlib"])
         sources = small_files(library)[skip : skip + SMALL_FILES // 2]
-        before, size = self.ledger.now(), 0
-        for source in sources:
-            path = f"/{mode}/stdlib/{source.relative_to(library)}"
-            data = source.read_bytes()
+        before = self.ledger.now()
+
+        def write(source: Path) -> int:
+            path, data = f"/{mode}/stdlib/{source.relative_to(library)}", source.read_bytes()
             self.a.pipe_file(path, data)
             self.sums[path] = hashlib.sha256(data).hexdigest()
-            size += len(data)
+            return len(data)
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            size = sum(pool.map(write, sources))
         expected = size if mode == "sync" else 0
         crossed = self.ledger.settled("write").since(before.of(["write"]))
         self.report.bytes(f"write {len(sources):,} small files from A, {mode}", "fsspec", crossed, expected)

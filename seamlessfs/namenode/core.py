@@ -51,6 +51,7 @@ class Core:
     Attributes:
         dispatch: carries commands of the block manager to datanodes; set once the control service is there.
         reports: set whenever replicas were reported, for calls that wait for them.
+        transfer_ended: set whenever a background copy has ended.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Core:
         }
         self.dispatch: Callable[[Iterable[Command]], None] = lambda commands: None
         self.reports = asyncio.Event()
+        self.transfer_ended = asyncio.Event()
         self._running: dict[tuple[bytes, int], asyncio.Future[bytes]] = {}
         self._accessed: dict[InodeId, asyncio.Future[None]] = {}
         self._asked_at_ms: dict[BlockId, int] = {}

@@ -145,11 +145,17 @@ class Namenode:
         )
         self.grpc = grpc.aio.server(options=options)
         control_pb2_grpc.add_ControlServicer_to_server(self.control, self.grpc)  # type: ignore[no-untyped-call]
-        control_port = self.grpc.add_insecure_port(f"{settings.control_host}:{settings.control_port}")
-        if control_port == 0:
-            raise ConfigurationError(f"cannot listen on {settings.control_host}:{settings.control_port} for datanodes")
+        try:
+            control_port = self.grpc.add_insecure_port(f"{settings.control_host}:{settings.control_port}")
+        except RuntimeError as error:
+            where = f"{settings.control_host}:{settings.control_port}"
+            raise ConfigurationError(f"cannot listen on {where} for datanodes: {error}") from error
         await self.grpc.start()
-        host, rpc_port = await self.rpc.start(settings.rpc_host, settings.rpc_port)
+        try:
+            host, rpc_port = await self.rpc.start(settings.rpc_host, settings.rpc_port)
+        except OSError as error:
+            where = f"{settings.rpc_host}:{settings.rpc_port}"
+            raise ConfigurationError(f"cannot listen on {where} for clients: {error.strerror or error}") from error
         event(LOG, "listening", rpc=f"{host}:{rpc_port}", control=f"{settings.control_host}:{control_port}")
         if settings.port_file is not None:
             write_whole(settings.port_file, json.dumps({"rpc": rpc_port, "control": control_port}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from seamlessfs.model.ids import InodeId
@@ -18,6 +19,9 @@ REAP_BATCH = 1000
 
 RETRY_BATCH = 5000
 LEASE_INTERVAL_S = 2.0
+TICK_SPACING_S = 0.02
+"""Least time between looks at what is owed, however many copies end."""
+
 RETRY_INTERVAL_S = 30.0
 
 
@@ -26,8 +30,6 @@ class Monitor:
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self.work = asyncio.Event()
-        """Set when something was deleted: the reaper looks at once."""
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -40,9 +42,13 @@ class Monitor:
         return Context(wall_ms(), Principal(self.core.superuser, superuser=True), self.core.limits)
 
     async def _redundancy(self) -> None:
+        """Ticks each interval, and soon after a copy has ended, so that the next one takes its place."""
         interval_s = self.core.settings.redundancy_interval_ms / 1000
         while True:
-            await asyncio.sleep(interval_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.core.transfer_ended.wait(), interval_s)
+                await asyncio.sleep(min(TICK_SPACING_S, interval_s))
+            self.core.transfer_ended.clear()
             self.core.dispatch(self.core.blocks.tick(mono_ms(), self.core.facts))
 
     async def _reaper(self) -> None:

@@ -201,6 +201,7 @@ class ControlService(pb_grpc.ControlServicer):
             level = logging.INFO if result.ok else logging.WARNING
             event(LOG, "transfer_ended", level, transfer=result.transfer_id, ok=result.ok, error=result.error)
             blocks.transfer_result(result.transfer_id, result.ok, result.error, now_ms)
+            self.core.transfer_ended.set()
 
     def dispatch(self, commands: Iterable[Command]) -> None:
         """Sends commands to their datanodes; those of datanodes that are gone are dropped and decided anew later."""
