@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
@@ -24,23 +23,15 @@ from seamlessfs.wire.rpc.exceptions import error_for
 from seamlessfs.wire.rpc.protocols import PROTOCOLS, messages_of
 from seamlessfs.wire.rpc.replies import encode_error, encode_success
 from seamlessfs.wire.rpc.server import ServerConnection
+from tests.golden.answers import SASL_OFFER, answered_state, comparable, frame_with_length, summary
 from tests.golden.frames import PIECES, Golden, Pieces, load
 from tests.golden.odd_inputs import odd_inputs
-from tests.support.capture import split_delimited, split_frames
+from tests.support.capture import split_frames
 
 CONNECTIONS = load("rpc")
 HONEST = [golden for golden in CONNECTIONS if golden.client != "none"]
 ODD = [golden for golden in CONNECTIONS if golden.client == "none"]
 HALF_A_FRAME = b"\x00\x00\x00\x40half"
-TEXT_IS_JAVAS_OWN = {
-    "odd-garbage-header": "Error decoding RpcRequestHeaderProto: ",
-    "odd-garbage-body": "",
-    "odd-missing-required-field": "",
-}
-"""Where stock's message ends in the words of its protobuf library: how the message must begin all the same."""
-
-SASL_OFFER = "odd-sasl-negotiate"
-"""Stock with security off offers tokens too; ours, without tokens, says at once that nothing is needed."""
 
 
 def by_name(golden: Golden) -> str:
@@ -154,12 +145,6 @@ def test_negotiation_ends_in_simple_authentication() -> None:
     assert answered_state(golden.received) == rpc_pb2.RpcSaslProto.NEGOTIATE
 
 
-def answered_state(reply: bytes) -> int:
-    (frame,) = split_frames(reply)
-    _, position = split_delimited(frame, 0)
-    return rpc_pb2.RpcSaslProto.FromString(split_delimited(frame, position)[0]).state
-
-
 def reply_to(event: Event) -> bytes:
     """What a namenode with an empty tree writes after this event."""
     if not isinstance(event, CallReceived):
@@ -170,29 +155,3 @@ def reply_to(event: Event) -> bytes:
     except (RpcError, AccessDenied) as error:
         return encode_error(event.call, error)
     return encode_success(event.call, client_namenode_pb2.GetFileInfoResponseProto())
-
-
-def comparable(received: bytes, golden: Golden) -> Any:
-    """The very bytes where they are not Hadoop RPC; else each answer, in order of call ids."""
-    if golden.scenario in ("odd-version-8", "odd-http-get"):
-        return received
-    frames = split_frames(received)
-    begins = TEXT_IS_JAVAS_OWN.get(golden.scenario)
-    return sorted(summary(frame_with_length(frame), begins) for frame in frames)
-
-
-def summary(framed: bytes, begins: str | None = None) -> tuple[int, int, int, str, str, bytes]:
-    """Call id, status, error code, class, first line of the message (or its beginning), body."""
-    frame = framed[4:]
-    serialized, position = split_delimited(frame, 0)
-    header = rpc_pb2.RpcResponseHeaderProto.FromString(serialized)
-    assert header.serverIpcVersionNum == 9
-    text = header.errorMsg.split("\n")[0]
-    if begins is not None and text:
-        assert text.startswith(begins)
-        text = begins
-    return header.callId, header.status, header.errorDetail, header.exceptionClassName, text, frame[position:]
-
-
-def frame_with_length(frame: bytes) -> bytes:
-    return len(frame).to_bytes(4, "big") + frame

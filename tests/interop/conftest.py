@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import enum
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests.support.clusters import Cluster
+from tests.support.namenode_session import Session
+from tests.support.raw_rpc import RawRpc
+from tests.support.refusals import World
 
 
 class Server(enum.Enum):
@@ -42,3 +47,17 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
     running = request.getfixturevalue("stock_hdfs" if name == "stock" else "mini")
     replication = 3 if name == "stock" else 4
     return Cluster(name, running.namenode_address, replication, f"/interop-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def world(cluster: Cluster) -> Iterator[World]:
+    """Connections of four clients, and a folder of the superuser's that they act in."""
+    holders = {"root": "root-client", "other": "other-client", "alice": "alice-client", "bob": "bob-client"}
+    with ExitStack() as stack:
+        sessions = {}
+        for name, holder in holders.items():
+            user = "root" if name == "other" else name
+            rpc = stack.enter_context(RawRpc(cluster.host, cluster.port, user))
+            sessions[name] = Session(rpc, cluster.folder, holder)
+        sessions["root"].mkdirs("")
+        yield World(**sessions)

@@ -104,7 +104,7 @@ def missing_debian_packages() -> list[str]:
 
 
 def first_available(names: Sequence[str]) -> str:
-    for name in names:
+    for name in names if shutil.which("apt-cache") else ():
         shown = subprocess.run(["apt-cache", "show", name], capture_output=True, check=False)
         if shown.returncode == 0 and shown.stdout.strip():
             return name

@@ -1,0 +1,66 @@
+"""Calls to a namenode, one connection, nothing between the test and what the server says."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import uuid
+from types import TracebackType
+
+from google.protobuf.message import Message
+
+from seamlessfs.wire.rpc.client import ClientConnection, Response, Status
+from seamlessfs.wire.rpc.protocols import CLIENT_PROTOCOL, messages_of
+
+ANSWER_TIMEOUT_S = 60.0
+
+
+class Refused(Exception):
+    """What the server answered: the Java class and the text, without Java's stack lines."""
+
+    def __init__(self, class_name: str, text: str) -> None:
+        super().__init__(f"{class_name}: {text}")
+        self.class_name = class_name
+        self.text = text.split("\n\tat ")[0]
+
+
+class RawRpc:
+    """A connection to a namenode for one user."""
+
+    def __init__(self, host: str, port: int, user: str = "root") -> None:
+        self._connection = ClientConnection(uuid.uuid4().bytes, user, None, CLIENT_PROTOCOL)
+        self._ids = itertools.count()
+        self._socket = socket.create_connection((host, port), ANSWER_TIMEOUT_S)
+        self._socket.sendall(self._connection.preamble())
+
+    def call(self, method: str, request: Message, protocol: str = CLIENT_PROTOCOL) -> Message:
+        """Sends one call and waits for its answer.
+
+        Raises:
+            Refused: the server said no.
+        """
+        messages = messages_of(protocol, method)
+        assert messages is not None, method
+        self._socket.sendall(self._connection.encode_call(next(self._ids), 0, method, protocol, 1, request))
+        answer = self._answer(method)
+        if answer.status is not Status.SUCCESS:
+            raise Refused(answer.class_name, answer.message)
+        return messages.response.FromString(bytes(answer.body))
+
+    def _answer(self, method: str) -> Response:
+        while True:
+            data = self._socket.recv(1 << 16)
+            assert data, f"{method}: the server closed the connection"
+            if answers := self._connection.receive_data(data):
+                return answers[0]
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __enter__(self) -> RawRpc:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
