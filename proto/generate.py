@@ -21,7 +21,7 @@ def generate(out: Path) -> dict[str, str]:
     sources = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("*/*.proto"))
     includes = str(resources.files("grpc_tools") / "_proto")
     arguments = ["protoc", f"-I{ROOT}", f"-I{includes}", f"--python_out={out}", f"--pyi_out={out}"]
-    services = [s for s in sources if s.startswith("seamless/")]
+    services = [s for s in sources if s.startswith("seamless/") and "\nservice " in (ROOT / s).read_text()]
     if protoc.main([*arguments, *sources]) != 0:
         raise SystemExit("protoc failed")
     if services and protoc.main(["protoc", f"-I{ROOT}", f"--grpc_python_out={out}", *services]) != 0:
