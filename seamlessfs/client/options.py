@@ -110,7 +110,7 @@ def make_options(
             "no namenode is named: give seamless://host:port/, host and port, or a Hadoop configuration directory "
             "(hadoop_conf_dir or HADOOP_CONF_DIR) with fs.defaultFS"
         )
-    values = _from_configuration(configuration) if configuration else {}
+    values = client_settings(configuration) if configuration else {}
     values |= {name: value for name, value in arguments.items() if value is not None}
     _check_names(values)
     _read_texts(values)
@@ -137,7 +137,8 @@ def _default_user(environ: Mapping[str, str]) -> str:
     return environ.get("HADOOP_USER_NAME") or getpass.getuser()
 
 
-def _from_configuration(configuration: HadoopConfiguration) -> dict[str, Any]:
+def client_settings(configuration: HadoopConfiguration) -> dict[str, Any]:
+    """Fields of `ClientOptions` that a Hadoop configuration sets, as arguments of `make_options`."""
     values = {
         "block_size_bytes": configuration.size_bytes("dfs.blocksize"),
         "replication": configuration.integer("dfs.replication"),

@@ -22,7 +22,7 @@ from seamlessfs.model.errors import FileNotFound, RemoteIOError
 
 TRASH_NAMES_MAX = 1000
 SETREP_POLL_S = 1.0
-SYMBOLIC = re.compile(r"^([ugoa]*)([+=-])([rwxXt]*)$")
+SYMBOLIC = re.compile(r"([ugoa]*)([+=-])([rwxXt]*)")
 
 
 def mkdir(call: Call) -> None:
@@ -147,7 +147,7 @@ def parse_mode(text: str) -> Callable[[int, bool], int]:
     if re.fullmatch(r"[01]?[0-7]{3}", text):
         octal = int(text, 8)
         return lambda permission, directory: octal if len(text) == 4 else octal | (permission & 0o1000)
-    clauses = [SYMBOLIC.match(clause) for clause in text.split(",")]
+    clauses = [SYMBOLIC.fullmatch(clause) for clause in text.split(",")]
     if not text or any(clause is None for clause in clauses):
         raise UsageError(f"chmod : mode '{text}' does not match the expected pattern.")
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from seamlessfs.cli.dfs.glob import compile_component, expand_braces, is_pattern, unescape
 from seamlessfs.client.client import Client
 from seamlessfs.model.errors import FileNotFound, InvalidPath, SeamlessError
 from seamlessfs.model.status import FileStatus
@@ -17,8 +15,6 @@ FILE_EXISTS = "File exists"
 IS_DIRECTORY = "Is a directory"
 IS_NOT_DIRECTORY = "Is not a directory"
 IO_ERROR = "Input/output error"
-
-GLOB = re.compile(r"[*?\[{]")
 
 
 class PathError(SeamlessError):
@@ -100,14 +96,27 @@ def _below(parent: str, name: str) -> str:
     return parent + name if parent.endswith("/") else f"{parent}/{name}"
 
 
+def authority_and_path(text: str) -> tuple[str, str]:
+    """`hdfs://host:port` and the path behind it; "" and the text for a path alone. `?` and `#` are part of names."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or "/" in scheme:
+        return "", text
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}://{authority}", slash + path or "/"
+
+
 def absolute(client: Client, text: str) -> str:
     """The absolute path of what was typed: a URL, an absolute path, or one below the user's home."""
-    path = text
-    if "://" in text:
-        path = urlsplit(text).path or "/"
+    path = authority_and_path(text)[1]
     if not path.startswith("/"):
-        path = f"/user/{client.options.user}" + (f"/{path}" if path and path != "." else "")
-    return "/" + "/".join(part for part in path.split("/") if part and part != ".")
+        path = f"/user/{client.options.user}/{path}"
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == ".." and parts and parts[-1] != "..":
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)
 
 
 def lookup(client: Client, text: str) -> Item:
@@ -117,51 +126,41 @@ def lookup(client: Client, text: str) -> Item:
 
 
 def expand(client: Client, text: str) -> list[Item]:
-    """The items that a path or pattern (`*`, `?`, `[..]`, `{a,b}`) names; a literal path may not exist.
+    """The items that a path or pattern (see `glob`) names; a literal path may not exist.
 
     Raises:
-        PathError: the pattern matches nothing.
+        PathError: the pattern matches nothing. IllegalArgument: it is not a pattern.
     """
-    if not GLOB.search(text):
-        return [lookup(client, text)]
-    found = [item for option in _alternatives(text) for item in _expand_one(client, option)]
+    if not is_pattern(text):
+        return [lookup(client, unescape(text))]
+    found = {item.path: item for option in expand_braces(text) for item in _expand_one(client, option, text)}
     if not found:
         raise PathError(text, NO_SUCH_FILE)
-    return sorted(found, key=lambda item: item.path.encode())
+    return sorted(found.values(), key=lambda item: item.path.encode())
 
 
-def _alternatives(text: str) -> list[str]:
-    match = re.search(r"\{([^{}]*)\}", text)
-    if match is None:
-        return [text]
-    before, after = text[: match.start()], text[match.end() :]
-    return [full for option in match[1].split(",") for full in _alternatives(before + option + after)]
-
-
-def _expand_one(client: Client, text: str) -> list[Item]:
-    path = absolute(client, text)
-    shown = path if "://" in text or text.startswith("/") else None
-    prefix = text[: text.index(urlsplit(text).path)] if "://" in text else ""
-    root = Item(client, prefix + "/", "/", client.namenode.get_file_info("/"))
-    items = [root]
-    parts = [part for part in path.split("/") if part]
-    for part in parts:
-        items = [match for item in items for match in _matches(item, part)]
-    if shown is None:
+def _expand_one(client: Client, text: str, whole: str) -> list[Item]:
+    """Items of a pattern without braces, shown with the same beginning as it was typed with."""
+    authority, path = authority_and_path(text)
+    below_home = not path.startswith("/")
+    items = [Item(client, f"{authority}/", "/", client.namenode.get_file_info("/"))]
+    for part in absolute(client, text).split("/")[1:]:
+        items = [match for item in items for match in _matches(item, part, whole)] if part else items
+    if below_home:
         home = absolute(client, "") + "/"
         items = [Item(client, item.path.removeprefix(home), item.path, item.status) for item in items]
     return items
 
 
-def _matches(item: Item, part: str) -> Iterator[Item]:
+def _matches(item: Item, part: str, whole: str) -> Iterator[Item]:
     if not item.is_directory:
         return
-    if GLOB.search(part):
-        pattern = re.compile(fnmatch.translate(part.replace("[^", "[!")))
-        yield from (child for child in item.children() if pattern.match(child.name))
+    if is_pattern(part):
+        pattern = compile_component(part, whole)
+        yield from (child for child in item.children() if pattern.fullmatch(child.name))
         return
     try:
-        child = item.named_child(part)
+        child = item.named_child(unescape(part))
     except (FileNotFound, InvalidPath):
         return
     if child.exists:

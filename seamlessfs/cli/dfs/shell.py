@@ -11,12 +11,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from seamlessfs.cli.dfs.item import Item, PathError, UsageError, expand
+from seamlessfs.cli.dfs.item import Item, PathError, UsageError, authority_and_path, expand
 from seamlessfs.client.client import Client
-from seamlessfs.client.options import ClientOptions, make_options
-from seamlessfs.model.block import Checksum, ChecksumType
+from seamlessfs.client.options import ClientOptions, client_settings, make_options
+from seamlessfs.config.hadoop import HadoopConfiguration
 from seamlessfs.model.errors import SeamlessError
 
 USAGE_EXIT = 255
@@ -37,24 +36,24 @@ class Command:
 class Shell:
     """One run of the shell: the cluster it talks to, where it writes, and what failed so far."""
 
-    def __init__(self, options: ClientOptions, out: Any = None, err: Any = None) -> None:
+    def __init__(self, options: ClientOptions, conf: str | None = None) -> None:
         self.options = options
-        self.out = out if out is not None else sys.stdout
-        self.err = err if err is not None else sys.stderr
+        self.conf = conf
+        self.out: Any = sys.stdout
+        self.err: Any = sys.stderr
         self.exit_code = 0
         self._clients: dict[str, Client] = {}
 
     def client(self, text: str) -> Client:
         """The client of the cluster that a path names; the default one for a path without an authority."""
-        authority = urlsplit(text).netloc if "://" in text else ""
-        if authority not in self._clients:
-            options = self.options
-            if authority:
-                options = dataclasses.replace(
-                    ClientOptions.from_url(text, user=options.user), source_address=options.source_address
-                )
-            self._clients[authority] = Client(options)
-        return self._clients[authority]
+        url = authority_and_path(text)[0]
+        options = self.options
+        if url and not url.endswith("://"):
+            other = ClientOptions.from_url(url, hadoop_conf_dir=self.conf)
+            options = dataclasses.replace(options, addresses=other.addresses, authority=other.authority)
+        if options.authority not in self._clients:
+            self._clients[options.authority] = Client(options)
+        return self._clients[options.authority]
 
     def expand(self, text: str) -> list[Item]:
         return expand(self.client(text), text)
@@ -119,7 +118,11 @@ def commands() -> dict[str, Command]:
 
 def run(words: Sequence[str]) -> int:
     """`seamlessfs dfs [-fs URL] [-conf DIR] [-D key=value] -command ...`."""
-    generic, rest = _generic_options(list(words[1:]))
+    try:
+        generic, rest = _generic_options(list(words[1:]))
+    except UsageError as error:
+        print(f"dfs: {error}", file=sys.stderr)
+        return USAGE_EXIT
     table = commands()
     if not rest:
         print(_overview(table), file=sys.stderr)
@@ -131,7 +134,7 @@ def run(words: Sequence[str]) -> int:
         return USAGE_EXIT
     if name in ("help", "usage"):
         return _help(table, arguments, brief=name == "usage")
-    shell = Shell(_client_options(generic))
+    shell = Shell(_client_options(generic), generic.get("conf"))
     try:
         return _call(shell, table[name], name, arguments)
     finally:
@@ -183,8 +186,11 @@ def _parse(command: Command, name: str, arguments: list[str]) -> tuple[dict[str,
 
 def _generic_options(words: list[str]) -> tuple[dict[str, Any], list[str]]:
     generic: dict[str, Any] = {"properties": {}}
-    while len(words) >= 2 and words[0] in ("-fs", "-conf", "-D", "-user", "-bind"):
-        key, value = words[0][1:], words[1]
+    while words and (words[0].startswith("-D") or words[0] in ("-fs", "-conf", "-user", "-bind")):
+        joined = words[0].startswith("-D") and words[0] != "-D"
+        if not joined and len(words) < 2:
+            raise UsageError(f"option {words[0]} requires an argument")
+        key, value = ("D", words[0][2:]) if joined else (words[0][1:], words[1])
         if key == "D":
             name, separator, setting = value.partition("=")
             if not separator:
@@ -192,23 +198,20 @@ def _generic_options(words: list[str]) -> tuple[dict[str, Any], list[str]]:
             generic["properties"][name] = setting
         else:
             generic[key] = value
-        words = words[2:]
+        words = words[1 if joined else 2 :]
     return generic, words
 
 
 def _client_options(generic: dict[str, Any]) -> ClientOptions:
-    settings: dict[str, Any] = {}
+    """Options of the client; -D has the names of Hadoop's configuration, those that concern no client are ignored."""
+    given = HadoopConfiguration(generic["properties"], "-D")
+    settings = client_settings(given)
     for key, name in (("conf", "hadoop_conf_dir"), ("user", "user"), ("bind", "source_address")):
         if key in generic:
             settings[name] = generic[key]
-    for key, name in (("dfs.replication", "replication"), ("dfs.blocksize", "block_size_bytes")):
-        if key in generic["properties"]:
-            settings[name] = int(generic["properties"][key])
-    if generic["properties"].get("dfs.checksum.type"):
-        settings["checksum"] = Checksum(ChecksumType[generic["properties"]["dfs.checksum.type"]])
     if "fs" in generic:
         return ClientOptions.from_url(generic["fs"], **settings)
-    return make_options(**settings)
+    return make_options(authority=given.default_authority() or "", **settings)
 
 
 def _overview(table: dict[str, Command]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 
 from seamlessfs.model.status import FileStatus
 
@@ -25,16 +26,26 @@ def mode_string(status: FileStatus) -> str:
 
 
 def human(size: int) -> str:
-    """A size with a binary prefix: `1.5 K`; whole multiples have no decimals."""
+    """A size with a binary prefix: `1.5 K`; whole multiples have no decimals, halves are rounded up.
+
+    A size that rounds to 1024 of a prefix is shown as 1.0 of the next one, as in Hadoop's shell.
+    """
     if abs(size) < 1024:
         return str(size)
     power = 1
     while abs(size) >= 1024 ** (power + 1) and power < len(PREFIXES) - 1:
         power += 1
-    unit = 1024**power
-    if size % unit == 0:
-        return f"{size // unit} {PREFIXES[power]}"
-    return f"{size / unit:.1f} {PREFIXES[power]}"
+    if size % 1024**power == 0:
+        return f"{size // 1024**power} {PREFIXES[power]}"
+    shown = _one_decimal(size, power)
+    if abs(shown) == 1024 and power < len(PREFIXES) - 1:
+        power += 1
+        shown = _one_decimal(size, power)
+    return f"{shown} {PREFIXES[power]}"
+
+
+def _one_decimal(size: int, power: int) -> Decimal:
+    return (Decimal(size) / (1 << 10 * power)).quantize(Decimal("0.1"), ROUND_HALF_UP)
 
 
 def local_minutes(at_ms: int) -> str:
