@@ -9,8 +9,9 @@ from pydantic import BaseModel
 
 from seamlessfs.cli.main import parser
 from seamlessfs.config.datanode import DatanodeSettings
-from seamlessfs.config.load import describe, load
+from seamlessfs.config.load import describe, gather, load, nearest, read_toml
 from seamlessfs.config.namenode import NamenodeSettings
+from seamlessfs.model.errors import ConfigurationError
 
 SECTIONS: dict[str, type[BaseModel]] = {"namenode": NamenodeSettings, "datanode": DatanodeSettings}
 
@@ -23,22 +24,37 @@ def run(words: Sequence[str]) -> int:
     arguments.add_argument("--config", type=Path, help="TOML file with tables [namenode] and [datanode]")
     chosen = arguments.parse_args(words[1:])
     for section in _sections(chosen.daemon, chosen.config):
-        loaded = load(SECTIONS[section], file=chosen.config, section=section)
         if chosen.action == "check":
+            load(SECTIONS[section], file=chosen.config, section=section)
             print(f"[{section}] is valid")
-            continue
-        print(f"[{section}]")
-        for name, value, origin, documentation in describe(loaded):
-            print(f"{name} = {value}  # {origin}; {documentation}")
+        else:
+            _show(section, chosen.config)
     return 0
 
 
+def _show(section: str, file: Path | None) -> None:
+    kind = SECTIONS[section]
+    values, origins = gather(kind, file=file, section=section)
+    print(f"[{section}]")
+    for name, value, origin, documentation in describe(kind, section, values, origins):
+        if value is None:
+            print(f"# {name} must be set; {documentation}")
+        elif value == "null":
+            print(f"# {name} is not set; {documentation}")
+        else:
+            print(f"{name} = {value}  # {origin}; {documentation}")
+
+
 def _sections(daemon: str | None, file: Path | None) -> list[str]:
+    """The daemons that are asked for, else those that the file configures, else all.
+
+    Raises:
+        ConfigurationError: the file has a table that belongs to no daemon.
+    """
+    present = read_toml(file) if file is not None else {}
+    for table in present:
+        if table not in SECTIONS:
+            raise ConfigurationError(f"{file}: unknown table [{table}]{nearest(table, SECTIONS)}")
     if daemon is not None:
         return [daemon]
-    if file is None:
-        return list(SECTIONS)
-    import tomllib
-
-    present = tomllib.loads(file.read_text()) if file.exists() else {}
     return [section for section in SECTIONS if section in present] or list(SECTIONS)

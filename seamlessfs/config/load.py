@@ -8,7 +8,7 @@ import os
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,6 +16,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from seamlessfs.model.errors import ConfigurationError
+
+DEFAULT = "default"
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -46,53 +48,80 @@ def load(
     Raises:
         ConfigurationError: the file cannot be read, or a key is unknown, missing or out of range.
     """
-    values: dict[str, Any] = {}
-    origins = dict.fromkeys(kind.model_fields, "default")
-    for origin, source in (
-        (str(file), _from_file(file, section)),
-        ("environment", _from_environment(kind, section, environ if environ is not None else os.environ)),
-        ("flag", {key: value for key, value in (flags or {}).items() if value is not None}),
-    ):
-        for key, value in source.items():
-            if key not in kind.model_fields:
-                raise ConfigurationError(_unknown(key, origin, kind))
-            values[key] = value
-            origins[key] = origin
+    values, origins = gather(kind, file=file, section=section, environ=environ, flags=flags)
     try:
         return Loaded(kind.model_validate(values), origins)
     except ValidationError as error:
         raise ConfigurationError(_explain(error, section, origins)) from error
 
 
-def _from_file(file: Path | None, section: str) -> dict[str, Any]:
-    if file is None:
-        return {}
+def gather(
+    kind: type[BaseModel],
+    *,
+    file: Path | None,
+    section: str,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values that were given, not checked yet, and the origin of every setting.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a key is unknown.
+    """
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(kind.model_fields, DEFAULT)
+    environ = os.environ if environ is None else environ
+    for key, value in _from_file(file, section).items():
+        _check_known(key, str(file), kind)
+        values[key], origins[key] = value, str(file)
+    for name, key, value in _from_environment(kind, section, environ):
+        _check_known(key, f"environment variable {name}", kind)
+        values[key], origins[key] = value, name
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _check_known(key, "flag", kind)
+            values[key], origins[key] = value, "flag"
+    return values, origins
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The tables of a configuration file.
+
+    Raises:
+        ConfigurationError: it cannot be read or is not valid TOML; the message names it, and the line.
+    """
     try:
-        content = tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"cannot read the configuration {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{file} is not valid TOML: it is not UTF-8 (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{file} is not valid TOML: {error}") from error
-    table = content.get(section, {})
+
+
+def _from_file(file: Path | None, section: str) -> dict[str, Any]:
+    table = read_toml(file).get(section, {}) if file is not None else {}
     if not isinstance(table, dict):
         raise ConfigurationError(f"{file}: [{section}] must be a table")
     return table
 
 
-def _from_environment(kind: type[BaseModel], section: str, environ: Mapping[str, str]) -> dict[str, Any]:
+def _from_environment(
+    kind: type[BaseModel], section: str, environ: Mapping[str, str]
+) -> Iterator[tuple[str, str, Any]]:
+    """Name of the variable, name of the setting and value."""
     prefix = f"SEAMLESSFS_{section.upper()}_"
-    found: dict[str, Any] = {}
-    for name, text in environ.items():
+    for name, text in sorted(environ.items()):
         if not name.startswith(prefix):
             continue
         key = name[len(prefix) :].lower()
         field = kind.model_fields.get(key)
         structured = field is not None and _is_structured(field.annotation)
         try:
-            found[key] = json.loads(text) if structured else text
+            yield name, key, json.loads(text) if structured else text
         except json.JSONDecodeError as error:
             raise ConfigurationError(f"{name} must hold JSON: {error}") from error
-    return found
 
 
 def _is_structured(annotation: Any) -> bool:
@@ -102,25 +131,55 @@ def _is_structured(annotation: Any) -> bool:
     return origin in (list, tuple, dict) or annotation in (list, tuple, dict)
 
 
-def _unknown(key: str, origin: str, kind: type[BaseModel]) -> str:
-    near = difflib.get_close_matches(key, kind.model_fields, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown setting {key!r} ({origin}){hint}"
+def _check_known(key: str, origin: str, kind: type[BaseModel]) -> None:
+    if key not in kind.model_fields:
+        raise ConfigurationError(f"unknown setting {key!r} ({origin}){nearest(key, kind.model_fields)}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or nothing when no known name is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _explain(error: ValidationError, section: str, origins: Mapping[str, str]) -> str:
     lines = []
     for problem in error.errors():
+        if problem["type"] == "missing" and len(problem["loc"]) == 1:
+            lines.append(f"[{section}] {problem['loc'][0]} must be set")
+            continue
         key = str(problem["loc"][0]) if problem["loc"] else section
         place = ".".join(str(part) for part in problem["loc"])
-        lines.append(f"[{section}] {place} ({origins.get(key, 'default')}): {problem['msg']}")
+        lines.append(f"[{section}] {place} ({origins.get(key, DEFAULT)}): {problem['msg']}")
     return "\n".join(lines)
 
 
-def describe(loaded: Loaded[Any]) -> list[tuple[str, str, str, str]]:
-    """Rows of (name, value, origin, documentation) for `seamlessfs config show`."""
-    rows = []
-    for name, field in type(loaded.settings).model_fields.items():
-        value = loaded.settings.model_dump(mode="json")[name]
-        rows.append((name, json.dumps(value), loaded.origins[name], field.description or ""))
-    return rows
+def describe(
+    kind: type[BaseModel], section: str, values: Mapping[str, Any], origins: Mapping[str, str]
+) -> list[tuple[str, str | None, str, str]]:
+    """Rows of (name, value, origin, documentation) for `seamlessfs config show`.
+
+    The value is None for a setting that is required and not given.
+
+    Args:
+        values, origins: as `gather` found them.
+
+    Raises:
+        ConfigurationError: a value that was given is out of range or of the wrong type.
+    """
+    shown = {name: field.get_default() for name, field in kind.model_fields.items() if not field.is_required()}
+    shown.update(values)
+    try:
+        shown = kind.model_validate(values).model_dump(mode="json")
+    except ValidationError as error:
+        if any(problem["type"] != "missing" for problem in error.errors()):
+            raise ConfigurationError(_explain(error, section, origins)) from error
+    return [
+        (
+            name,
+            json.dumps(shown[name], default=str) if name in shown else None,
+            origins[name],
+            field.description or "",
+        )
+        for name, field in kind.model_fields.items()
+    ]

@@ -20,17 +20,23 @@ def load_topology(file: Path) -> TopologyRules:
     """Reads the rules of a topology file.
 
     Raises:
-        ConfigurationError: the file cannot be read, or a line is not a rule; the message names file and line.
+        ConfigurationError: the file cannot be read, or a line is not a rule or contradicts an earlier one; the message
+            names file and line.
     """
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ConfigurationError(f"cannot read the topology file {file}: {error.strerror}") from error
-    return tuple(
-        _rule(words, f"{file}:{number}")
-        for number, line in enumerate(lines, 1)
-        if (words := line.partition("#")[0].split())
-    )
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"cannot read the topology file {file}: not UTF-8 at byte {error.start}") from error
+    rules: dict[str, Location] = {}
+    for number, line in enumerate(lines, 1):
+        if words := line.partition("#")[0].split():
+            network, location = _rule(words, f"{file}:{number}")
+            earlier = rules.setdefault(network, location)
+            if earlier != location:
+                raise ConfigurationError(f"{file}:{number}: {network} is in {earlier} already, by an earlier line")
+    return tuple(rules.items())
 
 
 def _rule(words: list[str], place: str) -> tuple[str, Location]:
@@ -38,7 +44,7 @@ def _rule(words: list[str], place: str) -> tuple[str, Location]:
         raise ConfigurationError(f"{place}: expected `network-or-host /IDC/rack`, got {' '.join(words)!r}")
     try:
         return _network(words[0]), Location.parse(words[1])
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise ConfigurationError(f"{place}: {error}") from error
 
 
@@ -48,5 +54,8 @@ def _network(text: str) -> str:
     except ValueError:
         if "/" in text:
             raise
-    address = socket.getaddrinfo(text, None)[0][4][0]
+    try:
+        address = socket.getaddrinfo(text, None)[0][4][0]
+    except OSError as error:
+        raise ValueError(f"{text} is neither a network nor a known host: {error.strerror}") from error
     return str(ipaddress.ip_network(str(address)))

@@ -154,6 +154,7 @@ class Namenode:
         try:
             host, rpc_port = await self.rpc.start(settings.rpc_host, settings.rpc_port)
         except OSError as error:
+            await self.grpc.stop(None)
             where = f"{settings.rpc_host}:{settings.rpc_port}"
             raise ConfigurationError(f"cannot listen on {where} for clients: {error.strerror or error}") from error
         event(LOG, "listening", rpc=f"{host}:{rpc_port}", control=f"{settings.control_host}:{control_port}")
