@@ -6,6 +6,7 @@ import enum
 import heapq
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass
 from itertools import islice
 
 from seamlessfs.blocks.cluster import (
@@ -43,6 +44,14 @@ class _Outcome(enum.Enum):
     SETTLED = "settled"
 
 
+@dataclass(slots=True)
+class _Arriving:
+    """Members of a finished block's pipeline that have not reported yet. `until_ms`: when they count as lost."""
+
+    storages: tuple[int, ...]
+    until_ms: int | None = None
+
+
 class Repairer:
     """Keeps blocks as their policies want them. Cost: in proportion to blocks that changed and copies that start."""
 
@@ -66,6 +75,7 @@ class Repairer:
         self.missing: set[BlockId] = set()
         self._delayed: list[tuple[int, BlockId]] = []
         self._stuck: dict[BlockId, None] = {}
+        self._arriving: dict[BlockId, _Arriving] = {}
 
     def evaluate_dirty(self, facts: FactsLookup, now_ms: int) -> None:
         """Evaluates up to `evaluate_max` blocks that changed."""
@@ -121,6 +131,7 @@ class Repairer:
         self.missing.discard(block_id)
         self.transfers.retries.pop(block_id, None)
         self._stuck.pop(block_id, None)
+        self._arriving.pop(block_id, None)
 
     def remove(self, block_id: BlockId, generation_stamp: GenerationStamp | None = None) -> None:
         """No file has the block: every replica goes, whatever its state."""
@@ -148,8 +159,7 @@ class Repairer:
         replicas = self._book.replicas(block_id)
         verdict = self._verdict(known, replicas)
         self._note_debt(known, replicas, verdict, now_ms)
-        if not self.transfers.of(block_id):
-            self._trim(known, verdict)
+        self._trim(known, verdict)
         self._drop_corrupt(known, verdict)
         return verdict
 
@@ -159,6 +169,24 @@ class Repairer:
         if opened is not None:
             for index, seen in opened.seen.items():
                 self._judge.judge_committed(self._cluster.storage(index), seen, known)
+            silent = tuple(index for index in opened.pipeline if not self._book.map.has(known.block.id, index))
+            if silent:
+                self._arriving[known.block.id] = _Arriving(silent)
+
+    def _expected(self, block_id: BlockId, now_ms: int) -> Counter[str]:
+        """Replicas per IDC that the block's writer made and whose reports are on their way: not to be made again."""
+        arriving = self._arriving.get(block_id)
+        if arriving is None:
+            return Counter()
+        if arriving.until_ms is None:
+            arriving.until_ms = now_ms + self._settings.arrival_ms
+            self._delay(block_id, arriving.until_ms)
+        silent = [index for index in arriving.storages if not self._book.map.has(block_id, index)]
+        if not silent or now_ms >= arriving.until_ms:
+            del self._arriving[block_id]
+            return Counter()
+        storages = (self._cluster.storage(index) for index in silent)
+        return Counter(storage.location.idc for storage in storages if storage.node.connected)
 
     def _verdict(self, known: BlockFacts, replicas: list[StorageState]) -> Verdict:
         under_way = [target for transfer in self.transfers.of(known.block.id) for target in transfer.targets]
@@ -183,6 +211,7 @@ class Repairer:
             self.debts.set(block_id, ())
             return
         self.missing.discard(block_id)
+        expected = self._expected(block_id, now_ms)
         retry = self.transfers.retries.get(block_id)
         held = retry is not None and retry.not_before_ms > now_ms
         owed = []
@@ -191,7 +220,7 @@ class Repairer:
                 count = min(count, 2 - len(replicas))
             if count <= 0:
                 continue
-            under_way = self._under_way(block_id, idc)
+            under_way = self._under_way(block_id, idc) + (expected.total() if idc == ANYWHERE else expected[idc])
             priority = (0 if Reason.LAST_COPY in verdict.reasons else 1, known.committed_at_ms)
             link = self._link(known, replicas, idc, idc in verdict.rack_moves)
             waiting = count > under_way and not held and idc != NO_IDC
@@ -342,21 +371,21 @@ class Repairer:
         replicas: list[StorageState],
         avoid: Collection[DatanodeUuid],
     ) -> list[StorageState]:
-        """Datanodes for all missing copies; those of the last failed attempt only when there are no others."""
+        """Datanodes for all missing copies, in one chain; after a failure one at a time, on others if there are any."""
         block_id = known.block.id
         under_way = [target for transfer in self.transfers.of(block_id) for target in transfer.targets]
-        count = owed.replicas - self._under_way(block_id, owed.idc)
         one_rack = owed.idc == ANYWHERE and len({replica.location for replica in replicas}) == 1
-        strict = owed.idc in verdict.rack_moves
+        count = 1 if one_rack or avoid else owed.replicas - self._under_way(block_id, owed.idc)
         for avoided in (avoid, ()):
             picker = Picker(self._cluster, self._settings, self._rng, known.block.length, set(avoided))
             picker.extra_load = lambda node: self._unfit(node, block_id)
             for replica in [*replicas, *under_way]:
                 picker.reserve(replica)
-            targets = picker.pick(owed.link.target, 1 if one_rack else count, new_rack_only=strict)
+            targets = picker.pick(owed.link.target, count, new_rack_only=owed.idc in verdict.rack_moves)
             if targets or not avoided:
-                return targets
-        return []
+                break
+            self.transfers.retries[block_id].avoid = frozenset()
+        return targets
 
     def _unfit(self, node: DatanodeDescriptor, block_id: BlockId) -> bool:
         if self._invalidations.on_datanode(block_id, node):

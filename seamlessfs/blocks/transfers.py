@@ -35,7 +35,7 @@ class Transfer:
 
 @dataclass(slots=True)
 class Retry:
-    """What went wrong with a block so far. `avoid`: datanodes of the last failed attempt."""
+    """What went wrong with a block so far. `avoid`: datanodes of failed attempts, until no others are left."""
 
     failures: int
     not_before_ms: int
@@ -154,7 +154,8 @@ class Transfers:
         before = self.retries.get(block_id)
         failures = before.failures + 1 if before else 1
         wait_ms = min(self._settings.retry_base_ms << min(failures - 1, 20), self._settings.retry_max_ms)
-        self.retries[block_id] = Retry(failures, now_ms + int(wait_ms * (0.5 + jitter)), avoid)
+        avoided = avoid | before.avoid if before else avoid
+        self.retries[block_id] = Retry(failures, now_ms + int(wait_ms * (0.5 + jitter)), avoided)
         return self.retries[block_id]
 
     def lost(self, now_ms: int) -> list[Transfer]:
@@ -167,8 +168,6 @@ class Transfers:
         source = transfer.source
         if source.state is NodeState.DEAD or any(t.node.state is NodeState.DEAD for t in transfer.targets):
             return True
-        if source.transfers_running:
-            return False
         if source.transfers_running == 0 and transfer.dispatched_at_ms < source.registered_at_ms:
             return True
         quiet_ms = now_ms - max(transfer.dispatched_at_ms, source.idle_since_ms)

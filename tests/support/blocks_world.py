@@ -57,7 +57,7 @@ class World:
     Attributes:
         crossed_bytes: bytes that transfers took over each link (local ones under a link to itself).
         transfers: every transfer command that was issued.
-        broken: sources whose transfers fail.
+        broken, deaf: sources and targets whose transfers fail.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class World:
         self.deleted: list[tuple[str, int]] = []
         self.crossed_bytes: dict[Link, int] = {}
         self.broken: set[str] = set()
+        self.deaf: set[str] = set()
         self.restart_manager()
         for i, name in enumerate(self.names):
             for r in range(racks):
@@ -264,8 +265,7 @@ class World:
                 replica = node.disk.get(doomed.block_id)
                 if replica is not None and replica.generation_stamp <= doomed.generation_stamp:
                     del node.disk[doomed.block_id]
-                block = Block(doomed.block_id, doomed.generation_stamp)
-                self.change(command.uuid, ChangeKind.DELETED, block)
+                    self.change(command.uuid, ChangeKind.DELETED, Block(doomed.block_id, doomed.generation_stamp))
         else:
             self.report(command.uuid)
 
@@ -274,7 +274,8 @@ class World:
             if ends_at_ms > self.now_ms:
                 continue
             del node.running[transfer_id]
-            ok = uuid not in self.broken and all(self.datanodes[t.datanode.id.uuid].up for t in command.targets)
+            targets = [target.datanode.id.uuid for target in command.targets]
+            ok = uuid not in self.broken and all(self.datanodes[t].up and t not in self.deaf for t in targets)
             if ok:
                 self._copy(uuid, command)
             self.manager.transfer_result(transfer_id, ok, "" if ok else "broken pipe", self.now_ms)

@@ -108,12 +108,13 @@ def test_throttled_transfer_is_never_timed_out() -> None:
 
 def test_transfer_whose_source_runs_none_is_given_up_after_the_timeout() -> None:
     world = World()
-    world.adopt(IDC_2_2_ASYNC, A)
+    facts = world.adopt(IDC_2_2_ASYNC, A)
     assert len(transfers(world)) == 1
     world.run(world.settings.transfer_timeout_ms - 2_000)
     assert world.transfers == []
     world.run(10_000)
-    assert len(world.transfers) == 1
+    assert world.spread(facts) == {"a": 2, "b": 2}
+    assert world.crossed() == facts.block.length
 
 
 def test_dead_target_frees_the_block_for_another() -> None:
@@ -199,7 +200,7 @@ def test_tick_looks_only_at_what_changed() -> None:
 
 
 def test_blocks_without_a_place_do_not_hold_up_others_and_go_when_a_datanode_comes() -> None:
-    world = World(2, 2, 1, settings=BlockSettings(settle_ms=5_000))
+    world = World(2, 2, 1, settings=BlockSettings(settle_ms=5_000, retry_base_ms=300_000))
     for uuid in world.in_idc("b"):
         world.datanodes[uuid].capacity = 8 * MIB
     world.run(2_000)
@@ -223,3 +224,39 @@ def test_block_that_the_namespace_dropped_without_a_word_is_cleaned_up_when_it_i
     world.run(60_000)
     assert world.holders(facts) == []
     assert facts.block.id not in world.manager.book.map
+
+
+def test_failed_target_is_avoided_while_there_is_another() -> None:
+    world = World(2, 1, 4)
+    world.deaf = {"b-r0-n0", "b-r0-n1"}
+    blocks = [world.adopt(IDC_2_2_ASYNC, ["a-r0-n0", "a-r0-n1"]) for _ in range(20)]
+    world.run(60_000)
+    assert all(world.spread(facts) == {"a": 2, "b": 2} for facts in blocks)
+    failed = [c for c in world.transfers if {t.datanode.id.uuid for t in c.targets} & world.deaf]
+    assert failed
+
+
+def test_copy_for_the_sake_of_racks_never_goes_to_a_rack_that_has_one() -> None:
+    world = World(2, 2, 3)
+    for node in world.datanodes.values():
+        if node.location.rack == "r1":
+            node.capacity = 1_000
+    world.run(1_000)
+    world.adopt(IDC_2_2_SYNC, ["a-r0-n0", "a-r0-n1", "b-r0-n0", "b-r0-n1"], length=2_000)
+    world.run(30_000)
+    assert world.transfers == []
+
+
+def test_rates_stay_below_the_link_while_work_keeps_coming() -> None:
+    link = Link("a", "b")
+    settings = BlockSettings(link_rate_bytes_per_s={link: 8_000}, link_transfers_max=4, settle_ms=5_000)
+    world = World(2, 2, 8, settings=settings)
+    running: list[TransferCommand] = []
+    for number in range(40):
+        world.adopt(IDC_2_2_ASYNC, [f"a-r0-n{number % 8}", f"a-r1-n{number % 8}"])
+        running += [c for c in transfers(world) if c.rate_bytes_per_s]
+        assert sum(command.rate_bytes_per_s for command in running) <= 8_000
+        if number % 3 == 2:
+            world.manager.transfer_result(running.pop(0).transfer_id, True, "", world.now_ms)
+    assert len(running) >= 2
+    assert min(command.rate_bytes_per_s for command in running) >= 1_000

@@ -131,6 +131,15 @@ def test_first_reported_content_can_lose_against_the_majority() -> None:
     assert world.manager.finalized_count(facts.block.id, STAMP) == {"a": 2}
 
 
+def test_home_can_lose_against_the_majority_too() -> None:
+    world = World()
+    facts = world.adopt(IDC_2_2_SYNC, [])
+    for uuid in HOLDERS[2:]:
+        world.store(uuid, facts)
+    world.store(HOLDERS[0], facts, xxh3=666)
+    assert world.manager.finalized_count(facts.block.id, STAMP) == {"b": 2}
+
+
 def test_in_a_tie_the_home_copy_is_right() -> None:
     world = World()
     facts = world.adopt(IDC_2_2_SYNC, [])
