@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,12 +15,23 @@ from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.config.load import load
 from seamlessfs.config.namenode import NamenodeSettings
 
+STOP_AT_EOF_S = 20.0
+"""A clean stop takes a few seconds; one that takes longer is stuck, and nobody is left to see it."""
+
 
 def run(words: Sequence[str]) -> int:
     """Runs the daemon until SIGTERM or SIGINT; 0 after a clean stop."""
     arguments = parser(words, "Runs until SIGTERM, then stops cleanly.")
     arguments.add_argument("--config", type=Path, help=f"TOML file with a table [{words[0]}]")
-    file = arguments.parse_args(words[1:]).config
+    arguments.add_argument(
+        "--stop-at-eof",
+        action="store_true",
+        help="stop, as on SIGTERM, when standard input ends: a parent that holds the other end takes this along",
+    )
+    chosen = arguments.parse_args(words[1:])
+    if chosen.stop_at_eof:
+        threading.Thread(target=_stop_at_eof, name="stop-at-eof", daemon=True).start()
+    file = chosen.config
     if words[0] == "namenode":
         from seamlessfs.namenode import main as namenode
 
@@ -23,3 +39,12 @@ def run(words: Sequence[str]) -> int:
     from seamlessfs.datanode import main as datanode
 
     return datanode.run(load(DatanodeSettings, file=file, section="datanode").settings)
+
+
+def _stop_at_eof() -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_AT_EOF_S)
+    os._exit(1)

@@ -1,6 +1,9 @@
 """A whole cluster on one machine: real processes on loopback addresses that stand for IDCs and racks.
 
 Datanode n of rack r in the i-th IDC listens on 127.i.r.n; clients in that IDC bind 127.i.0.1.
+
+No daemon outlives the process that started it, however that one ends: its death closes the pipe that is the
+daemon's standard input.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ class Daemon:
         self.port_file.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self.command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
             )
 
     def kill(self, number: int = signal.SIGKILL) -> None:
@@ -71,6 +74,8 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
 
     def last_lines(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
@@ -286,7 +291,7 @@ def _configured(folder: Path, section: str, settings: Mapping[str, Any]) -> list
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.toml"
     config.write_text(f"[{section}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items()))
-    return [sys.executable, "-m", "seamlessfs.cli.main", section, "--config", str(config)]
+    return [sys.executable, "-m", "seamlessfs.cli.main", section, "--config", str(config), "--stop-at-eof"]
 
 
 def _toml(value: Any) -> str:

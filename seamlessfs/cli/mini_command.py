@@ -29,8 +29,7 @@ def run(words: Sequence[str]) -> int:
 
 def _serve(folder: Path, chosen: object) -> int:
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cluster = MiniCluster(
         folder,
         idcs=getattr(chosen, "idcs", 2),
@@ -39,6 +38,8 @@ def _serve(folder: Path, chosen: object) -> int:
         rpc_port=getattr(chosen, "port", 0),
     )
     with cluster:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
         print(next_steps(cluster), flush=True)
         reported: set[str] = set()
         while not stop.wait(0.5):
