@@ -223,7 +223,8 @@ class Repairer:
             under_way = self._under_way(block_id, idc) + (expected.total() if idc == ANYWHERE else expected[idc])
             priority = (0 if Reason.LAST_COPY in verdict.reasons else 1, known.committed_at_ms)
             link = self._link(known, replicas, idc, idc in verdict.rack_moves)
-            waiting = count > under_way and not held and idc != NO_IDC
+            crossing = under_way > 0 and link.crosses
+            waiting = count > under_way and not crossing and not held and idc != NO_IDC
             owed.append(Owed(link, idc, count, known.block.length, waiting, priority))
         self.debts.set(block_id, tuple(owed))
         if not owed and retry is not None:

@@ -75,6 +75,8 @@ class Storm:
             if source_idc != target_idc:
                 known = self.world.manager.book.replicas(command.block.id)
                 assert not [r for r in known if r.location.idc == target_idc], command
+                under_way = self.world.manager.repairer.transfers.of(command.block.id)
+                assert len([t for t in under_way if t.link.target == target_idc]) <= 1, command
 
     def calm(self) -> None:
         """Faults end; everything owed must be paid within a bounded time."""

@@ -260,3 +260,15 @@ def test_rates_stay_below_the_link_while_work_keeps_coming() -> None:
             world.manager.transfer_result(running.pop(0).transfer_id, True, "", world.now_ms)
     assert len(running) >= 2
     assert min(command.rate_bytes_per_s for command in running) >= 1_000
+
+
+def test_no_second_crossing_while_the_first_is_under_way() -> None:
+    world = World(2, 2, 1, settings=BlockSettings(settle_ms=5_000, link_rate_bytes_per_s={Link("a", "b"): 100_000}))
+    world.kill(B[1])
+    facts = world.adopt(IDC_2_2_ASYNC, A, length=1 << 20)
+    world.run(3_000)
+    assert [len(command.targets) for command in world.transfers] == [1]
+    world.connect(B[1])
+    world.run(60_000)
+    assert world.spread(facts) == {"a": 2, "b": 2}
+    assert world.crossed() == facts.block.length
