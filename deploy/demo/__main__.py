@@ -22,6 +22,7 @@ from deploy.demo.ledger import Ledger
 from deploy.demo.report import Report
 from seamlessfs.cli.mini import MiniCluster
 from seamlessfs.cli.mini_command import next_steps
+from seamlessfs.cli.where import describe
 from seamlessfs.client.client import Client
 from seamlessfs.client.options import ClientOptions
 from seamlessfs.client.placement import fetch_placement
@@ -95,6 +96,7 @@ class Demo:
             size += self.remember(path)
         crossed = self.ledger.settled("write").since(before.of(["write"]))
         self.report.bytes("write flights by month from A, sync", "pandas", crossed, size)
+        self.show("/flights/month=1/part-0.parquet")
         self.report.check("where they are: 2+2, distinct racks", "where", *self.placed("/flights"))
 
     def write_big(self) -> None:
@@ -116,6 +118,7 @@ class Demo:
         self.sums["/async/big.bin"] = digest.hexdigest()
         during = self.ledger.settled("write").since(before.of(["write"]))
         self.report.bytes("write 300 MB from A, async: while writing", "fsspec", during, 0)
+        self.show("/async/big.bin")
         self.report.check("the async file first: 2+0, owed", "where", first, f"{len(blocks)} blocks")
 
     def write_small(self, mode: str, skip: int) -> None:
@@ -144,6 +147,7 @@ class Demo:
             time.sleep(2)
         size = sum(self.a.size(path) for path in self.sums if path.startswith("/async"))
         self.report.bytes("async debt paid in the background", "-", self.ledger.settled("replication"), size)
+        self.show("/async/big.bin")
         self.report.check("the async files then: 2+2, distinct racks", "where", *self.placed("/async"))
 
     def read_everything(self, idc: str, step: str) -> None:
@@ -207,14 +211,19 @@ class Demo:
         self.report.check("A lost, write in B", "fsspec", same and len(held) == 2, f"{len(held)} replicas in B")
         self.report.bytes("A lost, write in B: bytes", "fsspec", self.ledger.settled().since(before), 0)
 
+    def show(self, path: str) -> None:
+        """Where every replica of a file is, as `seamlessfs where` says it."""
+        for line in describe(path, fetch_placement(self.a.client, path)):
+            self.report.say(f"    {line}")
+
     def remember(self, path: str) -> int:
         data = self.a.cat_file(path)
         self.sums[path] = hashlib.sha256(data).hexdigest()
         return len(data)
 
     def placed(self, below: str) -> tuple[bool, str]:
-        """Whether every block below a path is 2+2 on distinct racks; and one example."""
-        good, example = 0, ""
+        """Whether every block below a path is 2+2 on distinct racks; and how many there are, or the first that is not."""
+        good = 0
         paths = [path for path in sorted(self.sums) if path.startswith(below)]
         for path in paths:
             for block in fetch_placement(self.a.client, path).blocks:
@@ -223,8 +232,8 @@ class Demo:
                 right = sorted(idcs) == ["a", "a", "b", "b"] and len(set(places)) == 4 and block.satisfied
                 if not right:
                     return False, f"{path} blk_{block.block_id}: {', '.join(places)} {list(block.reasons)}"
-                good, example = good + 1, f"{path}: {', '.join(places)}"
-        return good > 0, f"{good} blocks; {example}"
+                good += 1
+        return good > 0, f"{good} blocks in {len(paths)} files"
 
 
 def small_files(library: Path) -> list[Path]:

@@ -51,12 +51,17 @@ def _show(item: Item, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"path": item.path, **MessageToDict(placement, preserving_proto_field_name=True)}))
         return
-    print(f"{item.path}  {human(placement.length)}  {placement.policy} ({placement.write_mode})")
+    print("\n".join(describe(item.path, placement)))
+
+
+def describe(path: str, placement: pb.GetPlacementResponseProto) -> list[str]:
+    """The lines that show one file: its policy, then each block with its verdict and its replicas."""
+    lines = [f"{path}  {human(placement.length)}  {placement.policy} ({placement.write_mode})"]
     for block in placement.blocks:
-        print(f"  blk_{block.block_id}  {human(block.length)}  {_judgement(block)}")
+        lines.append(f"  blk_{block.block_id}  {human(block.length)}  {_judgement(block)}")
         rows = [(replica.location, replica.address) for replica in block.replicas]
-        for line in columns(sorted(rows), "<-"):
-            print(f"    {line}")
+        lines += [f"    {line}" for line in columns(sorted(rows), "<-")]
+    return lines
 
 
 def _judgement(block: pb.BlockPlacementProto) -> str:
