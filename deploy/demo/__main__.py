@@ -222,7 +222,7 @@ class Demo:
         return len(data)
 
     def placed(self, below: str) -> tuple[bool, str]:
-        """Whether every block below a path is 2+2 on distinct racks; and how many there are, or the first that is not."""
+        """Whether every block below a path is 2+2 on distinct racks; how many there are, or the first that is not."""
         good = 0
         paths = [path for path in sorted(self.sums) if path.startswith(below)]
         for path in paths:
