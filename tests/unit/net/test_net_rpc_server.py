@@ -210,6 +210,7 @@ def test_a_half_open_connection_ends(greeting: bytes) -> None:
     with RpcThread(Gate().handlers, limits) as thread, socket.create_connection(thread.address, TIMEOUT_S) as peer:
         peer.sendall(greeting)
         wait_closed(peer)
+        until(lambda: thread.server.connections == 0)
 
 
 def test_a_silent_connection_ends_unless_a_call_is_in_flight() -> None:
