@@ -266,7 +266,10 @@ class FileCalls:
             self.core.namespace.update_pipeline(tx, context, request.clientName, old.block, new.block, storages)
             return pb.UpdatePipelineResponseProto()
 
-        return await self.core.change_once(call, run, pb.UpdatePipelineResponseProto)
+        answer = await self.core.change_once(call, run, pb.UpdatePipelineResponseProto)
+        if (facts := self.core.facts(new.block.id)) is not None and not facts.committed:
+            self.core.blocks.block_opened(facts, storages)
+        return answer
 
     def report_bad_blocks(
         self, call: CallContext, request: pb.ReportBadBlocksRequestProto

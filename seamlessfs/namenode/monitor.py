@@ -44,11 +44,18 @@ class Monitor:
     async def _redundancy(self) -> None:
         """Ticks each interval, and soon after a copy has ended, so that the next one takes its place."""
         interval_s = self.core.settings.redundancy_interval_ms / 1000
+        patience_ms = self.core.settings.stale_after_ms // 2
+        looked_at_ms = mono_ms()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.core.transfer_ended.wait(), interval_s)
                 await asyncio.sleep(min(TICK_SPACING_S, interval_s))
             self.core.transfer_ended.clear()
+            now_ms = mono_ms()
+            paused_ms, looked_at_ms = now_ms - looked_at_ms, now_ms
+            if paused_ms > patience_ms + self.core.settings.redundancy_interval_ms:
+                event(LOG, "namenode_paused", logging.WARNING, paused_ms=paused_ms)
+                continue  # heartbeats that arrived meanwhile are heard before anybody is judged
             self.core.dispatch(self.core.blocks.tick(mono_ms(), self.core.facts))
 
     async def _reaper(self) -> None:

@@ -27,6 +27,9 @@ LOG = logging.getLogger(__name__)
 OUTBOX_MAX = 10_000
 """Commands waiting for one datanode; a slower one is disconnected and reports anew."""
 
+REPORT_SLICES = 50
+"""Slices of one part of a report: a thousand blocks each, a few milliseconds."""
+
 HANDSHAKE_TIMEOUT_S = 10.0
 MESSAGE_BYTES_MAX = 64 << 20
 EPOCH = 1
@@ -178,7 +181,17 @@ class ControlService(pb_grpc.ControlServicer):
     async def _receive(self, session: DatanodeSession, context: Context) -> None:
         while isinstance(message := await context.read(), pb.FromDatanode):
             self.control_bytes[session.location.idc, "received"] += message.ByteSize()
-            self._take(session, message)
+            if message.WhichOneof("body") == "block_report":
+                await self._take_report(session, message.block_report)
+            else:
+                self._take(session, message)
+
+    async def _take_report(self, session: DatanodeSession, report: pb.BlockReport) -> None:
+        """Applies a part of a full report slice by slice, so that others have their turn in between."""
+        for part in report_part(report).sliced(REPORT_SLICES):
+            self.dispatch(self.core.blocks.apply_report(session.uuid, part, self.core.facts, mono_ms()))
+            await asyncio.sleep(0)
+        self.core.reported()
 
     def _take(self, session: DatanodeSession, message: pb.FromDatanode) -> None:
         blocks, now_ms = self.core.blocks, mono_ms()
@@ -187,11 +200,8 @@ class ControlService(pb_grpc.ControlServicer):
             heartbeat = message.heartbeat
             for row in heartbeat.traffic:
                 session.traffic[Link(row.source, row.target), row.traffic_class] = row
-            blocks.heartbeat(session.uuid, [storage_report(s) for s in heartbeat.storages], heartbeat.xceivers, now_ms)
-        elif kind == "block_report":
-            part = report_part(message.block_report)
-            self.dispatch(blocks.apply_report(session.uuid, part, self.core.facts, now_ms))
-            self.core.reported()
+            storages = [storage_report(storage) for storage in heartbeat.storages]
+            blocks.heartbeat(session.uuid, storages, heartbeat.xceivers, now_ms, heartbeat.transfers_running)
         elif kind == "replica_changes":
             changes = [replica_change(change) for change in message.replica_changes.changes]
             self.dispatch(blocks.apply_changes(session.uuid, changes, self.core.facts, now_ms))
