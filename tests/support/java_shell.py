@@ -55,7 +55,8 @@ class JavaShell:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "core-site.xml").write_text("<configuration/>\n")
         paths = class_path([folder, *peers.shell_class_path(version)])
-        command = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", paths, "FsShellDriver"]
+        command = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"]
+        command += [f"-Djava.io.tmpdir={folder}", "-cp", paths, "FsShellDriver"]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("HADOOP_")}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

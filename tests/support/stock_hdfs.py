@@ -22,6 +22,9 @@ STOP_TIMEOUT_S = 15.0
 POLL_S = 0.1
 NAMENODE_CLASS = "org.apache.hadoop.hdfs.server.namenode.NameNode"
 DATANODE_CLASS = "org.apache.hadoop.hdfs.server.datanode.DataNode"
+DIES_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
+"""Of util-linux, which every Debian has: a test run that is killed leaves no JVM behind."""
+
 WEB_APPS = ("hdfs", "datanode", "secondary", "static")
 LOG_FORMAT = """log4j.rootLogger=INFO,c
 log4j.appender.c=org.apache.log4j.ConsoleAppender
@@ -168,7 +171,11 @@ class StockHdfs:
     def _launch(self, name: str, folder: Path, main_class: str) -> StockProcess:
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                self._command(folder, main_class), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder
+                [*DIES_WITH_PARENT, *self._command(folder, main_class)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
             )
         return StockProcess(name, folder, process)
 
@@ -177,6 +184,8 @@ class StockHdfs:
             "-Xmx256m",
             "-XX:TieredStopAtLevel=1",
             "-XX:+UseSerialGC",
+            "-XX:-UsePerfData",
+            f"-Djava.io.tmpdir={folder}",
             "--add-opens",
             "java.base/java.lang=ALL-UNNAMED",
         ]
