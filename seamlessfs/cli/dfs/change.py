@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 
+from seamlessfs.cli.dfs.call import Call, Command
 from seamlessfs.cli.dfs.item import (
     FILE_EXISTS,
     IO_ERROR,
@@ -16,7 +17,6 @@ from seamlessfs.cli.dfs.item import (
     PathError,
     UsageError,
 )
-from seamlessfs.cli.dfs.shell import Call, Command
 from seamlessfs.cli.dfs.transfer import destination
 from seamlessfs.model.errors import FileNotFound, RemoteIOError
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from seamlessfs.cli.dfs.call import Call, Command
 from seamlessfs.cli.dfs.item import IS_DIRECTORY, Item, PathError
-from seamlessfs.cli.dfs.shell import Call, Command
 from seamlessfs.cli.dfs.text import permission_letters, utc_seconds
 from seamlessfs.model.errors import AccessDenied
 from seamlessfs.model.status import FileStatus

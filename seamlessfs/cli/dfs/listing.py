@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from seamlessfs.cli.dfs.call import Call, Command
 from seamlessfs.cli.dfs.item import Item, PathError
-from seamlessfs.cli.dfs.shell import Call, Command
 from seamlessfs.cli.dfs.text import columns, human, local_minutes, mode_string
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from seamlessfs.cli.dfs.call import Call, Command
 from seamlessfs.cli.dfs.item import (
     FILE_EXISTS,
     IO_ERROR,
@@ -21,7 +22,6 @@ from seamlessfs.cli.dfs.item import (
     PathError,
     lookup,
 )
-from seamlessfs.cli.dfs.shell import Call, Command
 from seamlessfs.model.errors import FileNotFound
 from seamlessfs.model.status import FileStatus
 
