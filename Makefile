@@ -40,6 +40,9 @@ lint: $(READY) .work
 	$(BIN)/python -m mypy --cache-dir .cache/mypy
 	$(PYTEST) -q tests/style
 
+bench: $(READY) .work
+	$(BIN)/python -m bench
+
 proto: $(READY) .work
 	$(BIN)/python proto/generate.py
 

@@ -23,6 +23,12 @@ class NamenodeSettings(BaseModel):
     port_file: Path | None = Field(None, description="File that gets the ports as JSON once they are listening.")
 
     block_size: int = Field(128 << 20, ge=512, description="Bytes of a block when the client does not say.")
+    write_packet_bytes: int = Field(
+        256 << 10,
+        ge=512,
+        le=8 << 20,
+        description="Data bytes in a packet of a write, told to clients that ask (dfs.client-write-packet-size).",
+    )
     min_block_size: int = Field(0, ge=0, description="Smallest block size that create accepts, bytes.")
     max_replication: int = Field(512, ge=1, description="Largest replication factor under IDC_NONE.")
     trash_interval_min: int = Field(0, ge=0, description="Minutes that deleted files stay in the trash; 0: off.")

@@ -31,8 +31,11 @@ class ServiceCalls:
     def get_server_defaults(
         self, call: CallContext, request: pb.GetServerDefaultsRequestProto
     ) -> pb.GetServerDefaultsResponseProto:
+        settings = self.core.settings
         defaults = ServerDefaults(
-            block_size=self.core.settings.block_size, trash_interval_min=self.core.settings.trash_interval_min
+            block_size=settings.block_size,
+            write_packet_size=settings.write_packet_bytes,
+            trash_interval_min=settings.trash_interval_min,
         )
         return pb.GetServerDefaultsResponseProto(serverDefaults=server_defaults_to_pb(defaults))
 
