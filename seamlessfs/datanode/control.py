@@ -109,7 +109,8 @@ class ControlSession:
                 async with grpc.aio.insecure_channel(self.address, options=_CHANNEL_OPTIONS) as channel:
                     await self._session(channel)
                 reason: object = "the namenode ended the stream"
-            except (grpc.aio.AioRpcError, ProtocolError, TimeoutError) as error:
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError, ProtocolError, TimeoutError) as error:
+                # InvalidStateError is what gRPC raises for a message to a stream that ended a moment ago.
                 reason = error.details() if isinstance(error, grpc.aio.AioRpcError) else (error or "no answer")
             if self.registered.is_set():
                 pause_ms = self._reconnect_ms[0]

@@ -25,23 +25,34 @@ class Refused(Exception):
 
 
 class RawRpc:
-    """A connection to a namenode for one user."""
+    """A connection to a namenode for one user.
 
-    def __init__(self, host: str, port: int, user: str = "root") -> None:
-        self._connection = ClientConnection(uuid.uuid4().bytes, user, None, CLIENT_PROTOCOL)
+    Args:
+        client_id: that of another connection, to repeat its calls; default: one of its own.
+    """
+
+    def __init__(self, host: str, port: int, user: str = "root", client_id: bytes | None = None) -> None:
+        self.client_id = client_id or uuid.uuid4().bytes
+        self._connection = ClientConnection(self.client_id, user, None, CLIENT_PROTOCOL)
         self._ids = itertools.count()
         self._socket = socket.create_connection((host, port), ANSWER_TIMEOUT_S)
         self._socket.sendall(self._connection.preamble())
 
-    def call(self, method: str, request: Message, protocol: str = CLIENT_PROTOCOL) -> Message:
+    def call(
+        self, method: str, request: Message, protocol: str = CLIENT_PROTOCOL, *, repeated: int | None = None
+    ) -> Message:
         """Sends one call and waits for its answer.
+
+        Args:
+            repeated: id of the earlier call that this one repeats; default: a new call with the next id, from 0.
 
         Raises:
             Refused: the server said no.
         """
         messages = messages_of(protocol, method)
         assert messages is not None, method
-        self._socket.sendall(self._connection.encode_call(next(self._ids), 0, method, protocol, 1, request))
+        call_id, retries = (next(self._ids), 0) if repeated is None else (repeated, 1)
+        self._socket.sendall(self._connection.encode_call(call_id, retries, method, protocol, 1, request))
         answer = self._answer(method)
         if answer.status is not Status.SUCCESS:
             raise Refused(answer.class_name, answer.message)
