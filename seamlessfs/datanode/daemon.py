@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 import uuid
 from collections.abc import Callable
 
@@ -41,6 +42,7 @@ class Datanode:
         self.ipc_port = settings.ipc_port
         self._own_location = Location.parse(settings.location) if settings.location else None
         self.ledger = Ledger(self._own_location)
+        self.started_at_ms = time.time_ns() // 1_000_000
         self._volumes = [Volume(path, kind, settings.reserved_bytes) for kind, path in settings.volumes]
         self.store = ReplicaStore(self._volumes, sync_on_close=settings.sync_on_close)
         self._uuid = DatanodeUuid(str(uuid.uuid4()))
@@ -139,6 +141,7 @@ class Datanode:
             ipc_port=identity.ipc_port,
             location=self.settings.location,
             storages=storage_messages(self.store.reports()),
+            started_at_ms=self.started_at_ms,
         )
 
     async def joined(self, registered: pb.Registered) -> None:

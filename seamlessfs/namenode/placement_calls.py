@@ -59,15 +59,16 @@ class PlacementCalls:
     def get_traffic(self, call: CallContext, request: pb.GetTrafficRequestProto) -> pb.GetTrafficResponseProto:
         """What crossed, counted by its senders and by its receivers, and what is still owed."""
         answer = pb.GetTrafficResponseProto()
-        totals: dict[tuple[str, str, str], pb.TrafficProto] = {}
-        for row in self.control.traffic():
-            key = (row.source, row.target, row.traffic_class)
-            total = totals.setdefault(key, pb.TrafficProto(source=key[0], target=key[1], traffic_class=key[2]))
-            total.payload_sent += row.payload_sent
-            total.payload_received += row.payload_received
-            total.wire_sent += row.wire_sent
-            total.wire_received += row.wire_received
-        answer.traffic.extend(totals[key] for key in sorted(totals))
+        for row in self.control.ledger.sums():
+            answer.traffic.add(
+                source=row.source,
+                target=row.target,
+                traffic_class=row.traffic_class,
+                payload_sent=row.payload_sent,
+                payload_received=row.payload_received,
+                wire_sent=row.wire_sent,
+                wire_received=row.wire_received,
+            )
         for idc in sorted({idc for idc, _ in self.control.control_bytes}):
             answer.control.add(
                 idc=idc,

@@ -13,11 +13,12 @@ import grpc
 from seamlessfs.blocks.commands import Command, InvalidateCommand, TransferCommand
 from seamlessfs.blocks.reports import ChangeKind, ReplicaChange, ReportPart
 from seamlessfs.config.topology import TopologyRules
-from seamlessfs.model.cluster import DatanodeId, Link, Location, StorageReport
+from seamlessfs.model.cluster import DatanodeId, Location, StorageReport
 from seamlessfs.model.errors import RegistrationRefused
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, StorageId
 from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.events import event
+from seamlessfs.namenode.ledger import Ledger
 from seamlessfs.security.secret import datanode_proof, make_nonce, namenode_proof, proofs_equal
 from seamlessfs.wire.pb.seamless import control_pb2 as pb
 from seamlessfs.wire.pb.seamless import control_pb2_grpc as pb_grpc
@@ -35,18 +36,16 @@ MESSAGE_BYTES_MAX = 64 << 20
 EPOCH = 1
 """One namenode: never superseded. Grows with each take-over once there are several."""
 
-TrafficKey = tuple[Link, str]
 Context = grpc.aio.ServicerContext[pb.FromDatanode, pb.FromNamenode]
 
 
 class DatanodeSession:
-    """One connected datanode: what waits to be sent to it, and what it counted."""
+    """One connected datanode: where it is, and what waits to be sent to it."""
 
     def __init__(self, uuid: DatanodeUuid, location: Location) -> None:
         self.uuid = uuid
         self.location = location
         self.outbox: asyncio.Queue[pb.FromNamenode | None] = asyncio.Queue(OUTBOX_MAX)
-        self.traffic: dict[TrafficKey, pb.LinkTraffic] = {}
 
     def send(self, message: pb.FromNamenode) -> None:
         """Queues a message; a full queue ends the session, which loses nothing: the datanode reports anew."""
@@ -69,7 +68,7 @@ class ControlService(pb_grpc.ControlServicer):
         self.secret = secret
         self.rules = rules
         self.sessions: dict[DatanodeUuid, DatanodeSession] = {}
-        self.past_traffic: dict[DatanodeUuid, dict[TrafficKey, pb.LinkTraffic]] = {}
+        self.ledger = Ledger()
         self.control_bytes: Counter[tuple[str, str]] = Counter()
         core.dispatch = self.dispatch
 
@@ -105,7 +104,6 @@ class ControlService(pb_grpc.ControlServicer):
     def _ended(self, session: DatanodeSession) -> None:
         if self.sessions.get(session.uuid) is session:
             del self.sessions[session.uuid]
-            self.past_traffic[session.uuid] = session.traffic
             self.core.blocks.disconnected(session.uuid, mono_ms())
             event(LOG, "datanode_disconnected", datanode=session.uuid, location=session.location)
 
@@ -136,6 +134,7 @@ class ControlService(pb_grpc.ControlServicer):
             uuid, register.ip, register.hostname, register.xfer_port, register.info_port, register.ipc_port
         )
         self.core.blocks.register(who, location, [storage_report(s) for s in register.storages], mono_ms())
+        self.ledger.joined(uuid, register.started_at_ms)
         event(LOG, "datanode_registered", datanode=uuid, address=who.xfer_address, location=location)
         await context.write(pb.FromNamenode(registered=self._registered(location)))
         return DatanodeSession(uuid, location)
@@ -198,8 +197,8 @@ class ControlService(pb_grpc.ControlServicer):
         kind = message.WhichOneof("body")
         if kind == "heartbeat":
             heartbeat = message.heartbeat
-            for row in heartbeat.traffic:
-                session.traffic[Link(row.source, row.target), row.traffic_class] = row
+            if self.sessions.get(session.uuid) is session:
+                self.ledger.counted(session.uuid, heartbeat.traffic)
             storages = [storage_report(storage) for storage in heartbeat.storages]
             blocks.heartbeat(session.uuid, storages, heartbeat.xceivers, now_ms, heartbeat.transfers_running)
         elif kind == "replica_changes":
@@ -225,11 +224,6 @@ class ControlService(pb_grpc.ControlServicer):
             session = self.sessions.get(uuid)
             if session is not None:
                 session.send(message)
-
-    def traffic(self) -> list[pb.LinkTraffic]:
-        """What all datanodes counted, live and gone ones."""
-        known = {**self.past_traffic, **{uuid: session.traffic for uuid, session in self.sessions.items()}}
-        return [row for rows in known.values() for row in rows.values()]
 
 
 def storage_report(storage: pb.Storage) -> StorageReport:

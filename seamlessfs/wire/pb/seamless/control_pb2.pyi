@@ -74,7 +74,7 @@ class Challenge(_message.Message):
     def __init__(self, nonce: _Optional[bytes] = ..., proof: _Optional[bytes] = ...) -> None: ...
 
 class Register(_message.Message):
-    __slots__ = ("proof", "cluster_id", "hostname", "ip", "xfer_port", "info_port", "ipc_port", "location", "storages")
+    __slots__ = ("proof", "cluster_id", "hostname", "ip", "xfer_port", "info_port", "ipc_port", "location", "storages", "started_at_ms")
     PROOF_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,7 @@ class Register(_message.Message):
     IPC_PORT_FIELD_NUMBER: _ClassVar[int]
     LOCATION_FIELD_NUMBER: _ClassVar[int]
     STORAGES_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     proof: bytes
     cluster_id: str
     hostname: str
@@ -93,7 +94,8 @@ class Register(_message.Message):
     ipc_port: int
     location: str
     storages: _containers.RepeatedCompositeFieldContainer[Storage]
-    def __init__(self, proof: _Optional[bytes] = ..., cluster_id: _Optional[str] = ..., hostname: _Optional[str] = ..., ip: _Optional[str] = ..., xfer_port: _Optional[int] = ..., info_port: _Optional[int] = ..., ipc_port: _Optional[int] = ..., location: _Optional[str] = ..., storages: _Optional[_Iterable[_Union[Storage, _Mapping]]] = ...) -> None: ...
+    started_at_ms: int
+    def __init__(self, proof: _Optional[bytes] = ..., cluster_id: _Optional[str] = ..., hostname: _Optional[str] = ..., ip: _Optional[str] = ..., xfer_port: _Optional[int] = ..., info_port: _Optional[int] = ..., ipc_port: _Optional[int] = ..., location: _Optional[str] = ..., storages: _Optional[_Iterable[_Union[Storage, _Mapping]]] = ..., started_at_ms: _Optional[int] = ...) -> None: ...
 
 class Registered(_message.Message):
     __slots__ = ("cluster_id", "pool_id", "namespace_id", "created_at_ms", "epoch", "heartbeat_interval_ms", "location", "topology")
