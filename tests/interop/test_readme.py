@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -64,10 +65,24 @@ def table_shape(text: str) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.timeout(420)
-def test_the_demo_succeeds_and_prints_the_readme_s_table() -> None:
+def test_the_demo_succeeds_prints_the_readme_s_table_and_stays_up_when_asked() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "deploy.demo"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=400)
-    assert done.returncode == 0, done.stdout + done.stderr
+    command = [sys.executable, "-m", "deploy.demo", "--keep"]
+    printed = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            printed.append(line)
+            if "logs and data:" in line:
+                break
+        output = "".join(printed)
+        (suggested,) = re.findall(r"^  seamlessfs (dfs .*)$", output, re.M)
+        words = [sys.executable, "-m", "seamlessfs.cli.main", *shlex.split(suggested)]
+        listing = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        demo.send_signal(signal.SIGTERM)
+        output += demo.stdout.read()
+        status = demo.wait(60)
+    assert status == 0, output
+    assert "/flights" in listing.stdout
     shown = README.partition("<!-- demo table -->")[2].partition("<!-- end of demo table -->")[0]
-    assert table_shape(shown) == table_shape(done.stdout)
+    assert table_shape(shown) == table_shape(output)
