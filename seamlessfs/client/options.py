@@ -27,7 +27,7 @@ class ClientOptions:
         addresses: RPC addresses of the namenodes; with several, the active one is found.
         authority: name of the cluster in URLs: `host:port` or a nameservice.
         user: whose permissions count. real_user: who acts for them (needs the right of a proxy user).
-        packet_bytes: data of a packet of a write; None: 1 MiB, whatever the server says.
+        packet_bytes: data of a packet of a write; None: what the server says, at least 256 KiB.
         umask: bits taken from the permission of new files and directories.
         source_address: local address that connections are made from; it places the client in the topology.
         use_datanode_hostname: dial datanodes by name instead of by address.
