@@ -28,7 +28,7 @@ QUICK = {
 MODE = acl_pb2.FsPermissionProto(perm=0o644)
 WORKERS = 3
 CRASHES = 2
-ACKNOWLEDGED_BETWEEN = 40
+ACKNOWLEDGED_BETWEEN = 25
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,12 @@ def places(client: Client, path: str) -> list[Counter[str]]:
     return [Counter(replica.location.split("/")[1] for replica in block.replicas) for block in blocks]
 
 
+def places_once(client: Client, path: str, replicas: int) -> list[Counter[str]]:
+    """As `places`, once every block has so many replicas: a file is closed when the least number is reported."""
+    until(lambda: all(block.total() >= replicas for block in places(client, path)), f"{replicas} replicas of {path}", 5)
+    return places(client, path)
+
+
 def racks(client: Client, path: str) -> list[set[str]]:
     """Per block of a file: the racks that have a replica."""
     return [{replica.location for replica in block.replicas} for block in fetch_placement(client, path).blocks]
