@@ -9,7 +9,7 @@ from seamlessfs import __version__
 from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.datanode.replicas import ReplicaStore
 from seamlessfs.model.block import ReplicaState
-from seamlessfs.model.errors import ReplicaNotFound
+from seamlessfs.model.errors import AccessDenied, ReplicaNotFound, Retriable
 from seamlessfs.net.rpc_server import CallContext, Handler
 from seamlessfs.wire.convert.blocks import extended_block_from_pb, storage_type_to_pb
 from seamlessfs.wire.pb.hadoop import client_datanode_pb2 as pb
@@ -31,6 +31,7 @@ class ClientDatanodeHandlers:
     def table(self) -> dict[str, Handler]:
         return {
             "getReplicaVisibleLength": self.get_replica_visible_length,
+            "getBlockLocalPathInfo": self.get_block_local_path_info,
             "getDatanodeInfo": self.get_datanode_info,
             "getVolumeReport": self.get_volume_report,
             "triggerBlockReport": self.trigger_block_report,
@@ -45,14 +46,26 @@ class ClientDatanodeHandlers:
 
         Raises:
             ReplicaNotFound: it is not here or cannot be read; the client takes the next datanode.
+            Retriable: it is of another pool; the same, as in HDFS.
         """
         wanted = extended_block_from_pb(request.block)
-        found = self._store.find(wanted.block.id) if self._store.serves(wanted.pool_id) else None
+        if not self._store.serves(wanted.pool_id):
+            raise Retriable("Datanode not registered. Try again later.")
+        found = self._store.find(wanted.block.id)
         if found is None or found[1].generation_stamp < wanted.block.generation_stamp:
             raise ReplicaNotFound(f"Replica does not exist {wanted.pool_id}:{wanted.block.id}")
         if found[0] not in (ReplicaState.FINALIZED, ReplicaState.RBW):
             raise ReplicaNotFound(f"Replica {wanted.pool_id}:{wanted.block.id} is {found[0].name}: it cannot be read")
         return pb.GetReplicaVisibleLengthResponseProto(length=found[2])
+
+    def get_block_local_path_info(
+        self, context: CallContext, request: pb.GetBlockLocalPathInfoRequestProto
+    ) -> pb.GetBlockLocalPathInfoResponseProto:
+        """Nobody is told where files of blocks are: refused as by an HDFS that has not allowed it to anyone."""
+        raise AccessDenied(
+            "Can't continue with getBlockLocalPathInfo() authorization. "
+            f"The user {context.principal.user} is not configured in dfs.block.local-path-access.user"
+        )
 
     def get_datanode_info(
         self, context: CallContext, request: pb.GetDatanodeInfoRequestProto

@@ -11,28 +11,33 @@ RESERVED = b".reserved"
 INODES = b".inodes"
 
 
-def components(path: str) -> list[bytes]:
-    """Splits an absolute path into its components; repeated and trailing slashes count as one.
+def split(path: str) -> list[bytes]:
+    """The components of an absolute path, whatever they are; repeated and trailing slashes count as one.
 
     Raises:
-        InvalidPath: relative, or a component is `.`, `..`, or holds a colon or NUL. Deviation: stock answers
-            "absent" to getFileInfo of such a path; readers turn this error into that.
+        InvalidPath: it is relative, or no Unicode.
     """
     if not path.startswith("/"):
         raise InvalidPath(f"Invalid path name {path}")
-    parts = [part for part in path.split("/") if part]
-    if len(path) > PATH_CHARS_MAX or len(parts) > DEPTH_MAX:
-        raise InvalidPath(
-            f"Path of {len(path)} characters and {len(parts)} levels: "
-            f"limits are {PATH_CHARS_MAX} characters and {DEPTH_MAX} levels"
-        )
-    for part in parts:
-        if part in (".", "..") or ":" in part or "\0" in part:
-            raise InvalidPath(f"Invalid path name {path}")
     try:
-        return [part.encode() for part in parts]
+        return [part.encode() for part in path.split("/") if part]
     except UnicodeEncodeError as error:
         raise InvalidPath(f"Path is not valid Unicode: {path!r}") from error
+
+
+def creatable(path: str) -> bool:
+    """Whether something may be made under this path; what is there already may be looked up under any.
+
+    Wire: as HDFS, no `//` before a name.
+    """
+    if not path.startswith("/") or "\0" in path or "//" in path.rstrip("/"):
+        return False
+    return all(part not in (".", "..") and ":" not in part for part in path.split("/"))
+
+
+def too_long(path: str) -> bool:
+    """Whether a path has more characters or levels than HDFS lets one make."""
+    return len(path) > PATH_CHARS_MAX or sum(1 for part in path.split("/") if part) > DEPTH_MAX
 
 
 def join(parts: list[bytes] | tuple[bytes, ...]) -> str:

@@ -24,7 +24,7 @@ from seamlessfs.wire.convert.blocks import (
     located_block_to_pb,
     located_blocks_to_pb,
 )
-from seamlessfs.wire.convert.integers import to_signed
+from seamlessfs.wire.convert.integers import to_short, to_signed
 from seamlessfs.wire.convert.status import file_status_to_pb
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
 
@@ -89,8 +89,8 @@ class FileCalls:
                 client_machine=context.caller.address,
                 overwrite=bool(request.createFlag & OVERWRITE),
                 create_parent=request.createParent,
-                replication=request.replication,
-                block_size=request.blockSize,
+                replication=to_short(request.replication),
+                block_size=to_signed(request.blockSize),
                 storage_policy=request.storagePolicy or None,
             )
             return pb.CreateResponseProto(fs=file_status_to_pb(status))

@@ -43,7 +43,7 @@ class Locator:
     def located_block(self, block: FileBlock, place: Location | None, address: str) -> LocatedBlock:
         """One block: an open one is where its writer writes it, a finished one where replicas were reported."""
         blocks = self.core.blocks
-        finished = block.state in (BlockState.COMPLETE, BlockState.COMMITTED)
+        finished = block.state is BlockState.COMPLETE
         locations = tuple(blocks.locations(block.block.id, place, address))
         if not locations and not finished:
             locations = tuple(blocks.storage_locations(block.pipeline, place, address))

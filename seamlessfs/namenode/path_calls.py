@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 
-from seamlessfs.model.errors import FileNotFound, InvalidPath
+from seamlessfs.model.errors import FileNotFound
 from seamlessfs.model.ids import PolicyId
 from seamlessfs.namenode.core import Core
 from seamlessfs.namenode.locate import Locator
 from seamlessfs.namespace.context import Context
 from seamlessfs.net.rpc_server import CallContext
 from seamlessfs.store.api import Transaction
+from seamlessfs.wire.convert.integers import to_short
 from seamlessfs.wire.convert.policy import placement_policy_to_pb
 from seamlessfs.wire.convert.status import content_summary_to_pb, file_status_to_pb, listing_to_pb
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
@@ -24,12 +25,7 @@ class PathCalls:
         self.locator = locator
 
     def get_file_info(self, call: CallContext, request: pb.GetFileInfoRequestProto) -> pb.GetFileInfoResponseProto:
-        try:
-            status = self.core.namespace.get_file_info(self.core.view(), self.core.context(call), request.src)
-        except InvalidPath:
-            if not request.src.startswith("/"):
-                raise
-            status = None
+        status = self.core.namespace.get_file_info(self.core.view(), self.core.context(call), request.src)
         return pb.GetFileInfoResponseProto(fs=file_status_to_pb(status) if status is not None else None)
 
     def get_file_link_info(
@@ -149,7 +145,9 @@ class PathCalls:
     ) -> pb.SetReplicationResponseProto:
         result = await self.core.change(
             call,
-            lambda tx, context: self.core.namespace.set_replication(tx, context, request.src, request.replication),
+            lambda tx, context: self.core.namespace.set_replication(
+                tx, context, request.src, to_short(request.replication)
+            ),
         )
         return pb.SetReplicationResponseProto(result=result)
 

@@ -7,8 +7,10 @@ from seamlessfs.model.errors import (
     AccessDenied,
     FileNotFound,
     IllegalArgument,
+    InvalidPath,
     NameTooLong,
     ParentNotDirectory,
+    RemoteIOError,
     Retriable,
 )
 from seamlessfs.namespace import tree
@@ -19,6 +21,7 @@ from seamlessfs.security.permissions import Access
 from seamlessfs.store.api import ReadView
 from seamlessfs.store.records import Directory, Inode
 
+_RESERVED_PATH = "/.reserved"
 SNAPSHOT_NAME = b".snapshot"
 
 
@@ -67,6 +70,25 @@ def owner(ctx: Context, at: Resolved) -> None:
         raise FileNotFound(f"Directory/File does not exist {at.path}")
     if not ctx.privileged:
         permissions.check_owner(ctx.caller, at.names, at.last)
+
+
+def may_be_made(path: str, call: str) -> None:
+    """Something may be made under this path.
+
+    Raises:
+        RemoteIOError: it is too long; `call` is named in the text, as in HDFS. InvalidPath: a component is not a name.
+    """
+    if paths.too_long(path):
+        limits = f"{paths.PATH_CHARS_MAX} characters, {paths.DEPTH_MAX} levels."
+        raise RemoteIOError(f"{call}: Pathname too long.  Limit {limits}")
+    if not paths.creatable(path):
+        raise InvalidPath(f"Invalid path name {'' if call == 'create' else 'Invalid file name: '}{path}")
+
+
+def not_reserved(path: str) -> None:
+    """Raises InvalidPath for `/.reserved` itself, which nobody may change."""
+    if path == _RESERVED_PATH:
+        raise InvalidPath(f"Invalid path name {path}")
 
 
 def subtree(view: ReadView, ctx: Context, at: Resolved, access: Access, *, removing: bool = False) -> None:
@@ -131,4 +153,7 @@ def new_names(ctx: Context, at: Resolved) -> None:
         if name == SNAPSHOT_NAME:
             raise IllegalArgument('".snapshot" is a reserved name.')
         if i == 0 and name == paths.RESERVED:
-            raise IllegalArgument('File name ".reserved" is reserved and cannot be created.')
+            raise IllegalArgument(
+                'File name ".reserved" is reserved and cannot be created. If this is during upgrade change the name '
+                "of the existing file or directory to another name before upgrading to the new release."
+            )

@@ -140,5 +140,5 @@ def totals_of(view: ReadView, record: Inode) -> Totals:
     """What an inode adds to the directory that holds it, itself included. Directories must be settled."""
     if isinstance(record, Directory):
         return record.totals.plus(Totals(directories=1))
-    last = last_block(view, record) if record.holder else None
+    last = last_block(view, record) if record.is_open else None
     return Totals(files=1, bytes=record.length, space=space_of(record, last if last and last.is_open else None))

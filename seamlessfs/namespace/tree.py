@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from seamlessfs.store.api import ReadView, Transaction
 from seamlessfs.store.records import Directory, File, Inode, decode_inode, encode_inode, encode_removed
 
 RAW = b"raw"
+_NUMBER = re.compile(rb"[+-]?[0-9]{1,19}")
 
 _decode_passed = lru_cache(maxsize=16_384)(decode_inode)
 """Reads the directories that paths go through. The same bytes are the same record, so nothing here can be stale."""
@@ -82,9 +84,9 @@ def resolve(view: ReadView, path: str) -> Resolved:
     """Walks a path down from the root, as far as it exists.
 
     Raises:
-        InvalidPath: it is no absolute path. FileNotFound: it starts with `/.reserved/.inodes/` and an id of nothing.
+        InvalidPath: it is relative. FileNotFound: it starts with `/.reserved/.inodes/` and an id of nothing.
     """
-    names = paths.components(path)
+    names = paths.split(path)
     if names and names[0] == paths.RESERVED:
         names = _without_reserved(view, names, path)
     return walk(view, names)
@@ -115,7 +117,7 @@ def resolve_file(view: ReadView, path: str, inode_id: InodeId) -> Resolved:
         return resolve(view, path)
     names = names_of(view, inode_id)
     if names is None:
-        names = paths.components(path) or [b"%d" % inode_id]
+        names = paths.split(path) or [b"%d" % inode_id]
         return Resolved(names, walk(view, names).nodes[: len(names)])
     return walk(view, names)
 
@@ -182,7 +184,7 @@ def unlink(tx: Transaction, parent: InodeId, name: bytes, record: Inode) -> None
     tx.delete(keys.entry(parent, name))
     tx.delete(keys.inode(record.id))
     tx.put(keys.removed(record.id), encode_removed(record, tx.txid))
-    if isinstance(record, File) and record.holder:
+    if isinstance(record, File) and record.holder is not None:
         tx.delete(keys.lease(record.holder, record.id))
 
 
@@ -192,11 +194,10 @@ def _without_reserved(view: ReadView, names: list[bytes], path: str) -> list[byt
         return names[2:]
     if len(names) < 3 or names[1] != paths.INODES:
         return names
-    try:
-        inode_id = InodeId(int(names[2]))
-    except ValueError:
-        raise FileNotFound(f"Invalid inode path: {path}") from None
+    if not _NUMBER.fullmatch(names[2]):
+        raise FileNotFound(f"Invalid inode path: {path}")
+    inode_id = InodeId(int(names[2]))
     above = names_of(view, inode_id) if 0 < inode_id < 1 << 63 else None
     if above is None:
         raise FileNotFound(f"File for given inode path does not exist: {path}")
-    return above + names[3:]
+    return above[:-1] if names[3:] == [b".."] else above + names[3:]

@@ -70,7 +70,7 @@ class Directory(NamedTuple):
 class File(NamedTuple):
     """A file. `length` counts all its blocks, an open last one with the length that its writer has synced.
 
-    `holder` is the client that has it open, "" when it is closed.
+    `holder` is the client that has it open, None when it is closed: a client may call itself "".
     """
 
     id: InodeId
@@ -85,13 +85,17 @@ class File(NamedTuple):
     block_size: int
     length: int = 0
     blocks: tuple[BlockId, ...] = ()
-    holder: str = ""
+    holder: str | None = None
     machine: str = ""
     txid: Txid = Txid(0)
 
     @property
     def is_directory(self) -> bool:
         return False
+
+    @property
+    def is_open(self) -> bool:
+        return self.holder is not None
 
 
 Inode = Directory | File
@@ -214,11 +218,11 @@ def _encode_file(record: File, txid: Txid) -> bytes:
         record.replication,
         record.block_size,
         record.length,
-        _OPEN if record.holder else 0,
+        _OPEN if record.is_open else 0,
         len(record.blocks),
     )
     names = _names(record.owner, record.group)
-    if record.holder:
+    if record.holder is not None:
         holder = record.holder.encode()
         names += len(holder).to_bytes(2, "big") + holder + _names(record.machine)
     return head + names + _encode_ids(record.blocks)
@@ -229,7 +233,7 @@ def _decode_file(value: bytes) -> File:
         _FILE_HEAD.unpack_from(value)
     )
     (owner, group), at = _read_names(value, _FILE_HEAD.size, 2)
-    holder = machine = ""
+    holder, machine = None, ""
     if flags & _OPEN:
         end = at + 2 + int.from_bytes(value[at : at + 2], "big")
         holder = value[at + 2 : end].decode()

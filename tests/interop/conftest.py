@@ -51,7 +51,7 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
 
 @pytest.fixture
 def world(cluster: Cluster) -> Iterator[World]:
-    """Connections of four clients, and a folder of the superuser's that they act in."""
+    """Connections of four clients, and a folder of the superuser's that they act in; no open file is left behind."""
     holders = {"root": "root-client", "other": "other-client", "alice": "alice-client", "bob": "bob-client"}
     with ExitStack() as stack:
         sessions = {}
@@ -61,3 +61,4 @@ def world(cluster: Cluster) -> Iterator[World]:
             sessions[name] = Session(rpc, cluster.folder, holder)
         sessions["root"].mkdirs("")
         yield World(**sessions)
+        sessions["root"].delete("", recursive=True)

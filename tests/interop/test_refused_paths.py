@@ -304,10 +304,8 @@ def test_what_is_answered_without_an_error(world: World) -> None:
     root.call("renewLease", clientName="nobody-knows-me")
 
 
-def test_the_superuser_finds_nothing_below_a_file(
-    world: World, cluster: Cluster, request: pytest.FixtureRequest
-) -> None:
-    if cluster.ours:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="ours refuses, where stock finds nothing"))
+def test_the_superuser_finds_nothing_below_a_file(world: World) -> None:
     world.root.touch("f")
-    assert not world.root.call("getFileInfo", src=world.root.at("f/x")).HasField("fs")
+    for path in ("f/x", "f/x/y"):
+        assert not world.root.call("getFileInfo", src=world.root.at(path)).HasField("fs")
+        assert not world.root.call("getFileLinkInfo", src=world.root.at(path)).HasField("fs")

@@ -94,7 +94,7 @@ class Model:
     def rename(self, source: Path, target: Path) -> bool:
         node = self.walk(source)
         existing = self.walk(target, creating=True)
-        if existing is not None and existing.directory and source and source != target:
+        if existing is not None and existing.directory and source:
             target += source[-1:]
         if node is None or not source:
             return False

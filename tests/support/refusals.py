@@ -25,6 +25,7 @@ NOT_YET = "org.apache.hadoop.hdfs.server.namenode.NotReplicatedYetException"
 TOO_LONG = "org.apache.hadoop.hdfs.protocol.FSLimitException$PathComponentTooLongException"
 ILLEGAL = "org.apache.hadoop.HadoopIllegalArgumentException"
 GONE = "org.apache.hadoop.hdfs.server.datanode.ReplicaNotFoundException"
+RETRIABLE = "org.apache.hadoop.ipc.RetriableException"
 UNSUPPORTED = "java.lang.UnsupportedOperationException"
 
 
@@ -83,5 +84,6 @@ def plain(text: str, folder: str) -> str:
     text = re.sub(r"(BP-[-\w.]+:)?blk_\d+_\d+", "&", text)
     text = re.sub(r"pending creates: \d+", "pending creates: #", text)
     text = re.sub(r"inode \d+", "inode #", text)
+    text = re.sub(r"\bid = \d+", "id = #", text)
     text = re.sub(r"\b(\d+|no) (datanode|node)\(s\)", r"# \2(s)", text)
     return re.sub(r"(n|ü){128,}", "@", text)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from seamlessfs.model.errors import AccessDenied, FileNotFound, IllegalArgument, RemoteIOError, UnsupportedOperation
+from seamlessfs.model.errors import AccessDenied, FileNotFound, IllegalArgument, UnsupportedOperation
 from seamlessfs.model.ids import InodeId, PolicyId
 from seamlessfs.model.policy import IDC_2_2_SYNC, PlacementPolicy
 from seamlessfs.namespace import access, registry, totals, tree
 from seamlessfs.namespace.context import Context
-from seamlessfs.namespace.ops.making import MODE_MASK
+from seamlessfs.namespace.ops.making import MODE_MASK, check_replication
 from seamlessfs.namespace.tree import Resolved
 from seamlessfs.security.permissions import Access
 from seamlessfs.store import keys
@@ -19,6 +19,7 @@ TIME_MS_MAX = (1 << 63) - 1
 
 def set_permission(tx: Transaction, ctx: Context, path: str, permission: int) -> None:
     """Raises FileNotFound, or AccessDenied when the caller does not own it."""
+    access.not_reserved(path)
     at = _resolve(tx, ctx, path)
     access.owner(ctx, at)
     _put(tx, at, mode=permission & MODE_MASK)
@@ -30,6 +31,7 @@ def set_owner(tx: Transaction, ctx: Context, path: str, owner: str | None, group
     Raises:
         FileNotFound. AccessDenied. IllegalArgument: a name is too long.
     """
+    access.not_reserved(path)
     at = _resolve(tx, ctx, path)
     access.owner(ctx, at)
     record = at.last
@@ -68,7 +70,7 @@ def set_times(tx: Transaction, ctx: Context, path: str, modified_at_ms: int, acc
 def record_access(tx: Transaction, ctx: Context, inode_id: InodeId) -> None:
     """A read moved the file's access time. Nothing happens if the file is gone or open."""
     record = tree.inode_by_id(tx, inode_id)
-    if isinstance(record, File) and not record.holder and record.accessed_at_ms < ctx.now_ms:
+    if isinstance(record, File) and not record.is_open and record.accessed_at_ms < ctx.now_ms:
         tree.replace(tx, record._replace(accessed_at_ms=ctx.now_ms))
 
 
@@ -78,14 +80,7 @@ def set_replication(tx: Transaction, ctx: Context, path: str, replication: int) 
     Returns:
         False: nothing there, a directory, or the policy wants another number; nothing is changed.
     """
-    limits = ctx.limits
-    if not limits.replication_min <= replication <= limits.replication_max:
-        bound = (
-            f" exceeds maximum of {limits.replication_max}"
-            if replication > limits.replication_max
-            else f" is less than the required minimum of {limits.replication_min}"
-        )
-        raise RemoteIOError(f"Requested replication factor of {replication}{bound} for {path}")
+    check_replication(ctx, path, replication)
     at = _resolve(tx, ctx, path)
     access.path(ctx, at, Access.WRITE)
     if not isinstance(at.last, File):

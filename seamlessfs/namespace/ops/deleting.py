@@ -24,8 +24,9 @@ def delete(tx: Transaction, ctx: Context, path: str, recursive: bool, *, subtree
         False: there was nothing, or it is the root.
 
     Raises:
-        DirectoryNotEmpty: it holds something and `recursive` is not set. AccessDenied.
+        DirectoryNotEmpty: it holds something and `recursive` is not set. AccessDenied. InvalidPath: `/.reserved`.
     """
+    access.not_reserved(path)
     at = tree.resolve(tx, path)
     access.traverse(ctx, at)
     access.parent(ctx, at, Access.WRITE)

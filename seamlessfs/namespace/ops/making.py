@@ -12,7 +12,7 @@ from seamlessfs.model.errors import (
     RemoteIOError,
 )
 from seamlessfs.model.ids import PolicyId
-from seamlessfs.model.path import RESERVED, components, join
+from seamlessfs.model.path import INODES, RESERVED, join, split
 from seamlessfs.model.policy import PlacementPolicy
 from seamlessfs.model.status import FileStatus
 from seamlessfs.namespace import access, counters, registry, totals, tree
@@ -28,6 +28,11 @@ from seamlessfs.store.api import ReadView, Transaction
 from seamlessfs.store.records import NAME_BYTES_MAX, Directory, File, Inode, Totals, encode_lease
 
 MODE_MASK = 0o1777
+BLOCK_BYTES_MAX = (1 << 48) - 1
+"""HDFS keeps a block size in 48 bits."""
+BLOCK_BYTES_MIN = 1
+"""What HDFS takes a block size of 0 for."""
+
 _IMPLICIT_MODE = 0o300
 
 
@@ -53,11 +58,12 @@ def mkdirs(tx: Transaction, ctx: Context, path: str, permission: int, create_par
         FileAlreadyExists: the path is a file. ParentNotDirectory: a file is on the way. FileNotFound: the parent is
             missing and may not be created. AccessDenied, NameTooLong, IllegalArgument, InvalidPath.
     """
+    access.may_be_made(path, "mkdirs")
     at = tree.resolve(tx, path)
     access.traverse(ctx, at, creating=True)
     if at.last is not None:
         if not at.last.is_directory:
-            raise FileAlreadyExists(f"Path is not a directory: {at.path}")
+            raise FileAlreadyExists(f"Path is not a directory: {path}")
         return True
     access.ancestor(ctx, at, Access.WRITE)
     if not create_parent:
@@ -81,9 +87,15 @@ def create(state: State, tx: Transaction, ctx: Context, request: CreateRequest) 
             is unknown or a name is too long. RemoteIOError: block size or replication out of bounds.
     """
     at = _resolve_for_create(tx, ctx, request)
+    if not ctx.limits.block_bytes_min <= request.block_size or request.block_size < 0:
+        raise RemoteIOError(
+            "Specified block size is less than configured minimum value (dfs.namenode.fs-limits.min-block-size): "
+            f"{request.block_size} < {ctx.limits.block_bytes_min}"
+        )
+    if request.block_size > BLOCK_BYTES_MAX:
+        raise IllegalArgument(f"Block size {request.block_size} for {at.path}: at most {BLOCK_BYTES_MAX} is possible")
+    check_replication(ctx, f"{at.path}, clientName={request.client_machine}", request.replication)
     policy = _policy_for(tx, at, request)
-    replication = policy.replication or request.replication
-    _check_replication(ctx, at.path, replication, request.client_name)
     existing = at.last
     if existing is not None and not request.overwrite:
         recovering.refuse_if_open(state, tx, ctx, at, "CREATE_FILE", request.client_name, request.client_machine)
@@ -105,21 +117,22 @@ def create(state: State, tx: Transaction, ctx: Context, request: CreateRequest) 
         accessed_at_ms=ctx.now_ms,
         policy_id=policy.id,
         hdfs_policy_id=PolicyId(0),
-        replication=replication,
-        block_size=request.block_size,
+        replication=policy.replication or request.replication,
+        block_size=max(request.block_size, BLOCK_BYTES_MIN),
         holder=request.client_name,
         machine=request.client_machine,
     )
     _link(tx, ctx, parent, at.names[-1], file, Totals(files=1))
-    tx.put(keys.lease(file.holder, file.id), encode_lease(tx.txid))
-    state.leases.grant(file.holder, ctx.now_ms)
+    tx.put(keys.lease(request.client_name, file.id), encode_lease(tx.txid))
+    state.leases.grant(request.client_name, ctx.now_ms)
     return status_of(file, b"", policy.id)
 
 
 def _resolve_for_create(tx: Transaction, ctx: Context, request: CreateRequest) -> Resolved:
     """Everything about the path that can refuse a create."""
-    names = components(request.path)
-    if names and names[0] == RESERVED and (len(names) < 3 or names[1] not in (b".inodes", b"raw")):
+    access.may_be_made(request.path, "create")
+    names = split(request.path)
+    if names and names[0] == RESERVED and (len(names) < 2 or names[1] not in (INODES, tree.RAW)):
         raise InvalidPath(f"Invalid path name {request.path}")
     for what, text, limit in (
         ("Client name", request.client_name, keys.HOLDER_BYTES_MAX),
@@ -127,13 +140,8 @@ def _resolve_for_create(tx: Transaction, ctx: Context, request: CreateRequest) -
     ):
         if len(text.encode()) > limit or "\0" in text:
             raise IllegalArgument(f"{what} of {len(text)} characters: {limit} bytes without NUL are allowed")
-    if request.client_name in ("", RECOVERY_HOLDER):
+    if request.client_name == RECOVERY_HOLDER:
         raise IllegalArgument(f"Failed to create {request.path}: {request.client_name!r} cannot be a client's name")
-    if request.block_size < ctx.limits.block_bytes_min or not 0 < request.block_size < 1 << 63:
-        raise RemoteIOError(
-            "Specified block size is less than configured minimum value (dfs.namenode.fs-limits.min-block-size): "
-            f"{request.block_size} < {ctx.limits.block_bytes_min}"
-        )
     at = tree.resolve(tx, request.path)
     access.traverse(ctx, at, creating=True)
     access.ancestor(ctx, at, Access.WRITE)
@@ -156,7 +164,12 @@ def _policy_for(view: ReadView, at: Resolved, request: CreateRequest) -> Placeme
     return registry.policy(view, registry.inherited(at))
 
 
-def _check_replication(ctx: Context, path: str, replication: int, client_name: str) -> None:
+def check_replication(ctx: Context, asker: str, replication: int) -> None:
+    """What a client asks for is within HDFS's bounds, also where a policy decides.
+
+    Raises:
+        RemoteIOError: it is not.
+    """
     limits = ctx.limits
     if limits.replication_min <= replication <= limits.replication_max:
         return
@@ -165,7 +178,7 @@ def _check_replication(ctx: Context, path: str, replication: int, client_name: s
         if replication > limits.replication_max
         else f" is less than the required minimum of {limits.replication_min}"
     )
-    raise RemoteIOError(f"Requested replication factor of {replication}{bound} for {path} from {client_name}")
+    raise RemoteIOError(f"Requested replication factor of {replication}{bound} for {asker}")
 
 
 def _require_room(tx: Transaction, ctx: Context, at: Resolved) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import islice
 
-from seamlessfs.model.errors import CorruptStore, FileNotFound, IllegalArgument, InvalidPath
+from seamlessfs.model.errors import CorruptStore, FileNotFound, IllegalArgument
 from seamlessfs.model.ids import BlockId, InodeId, PolicyId
-from seamlessfs.model.path import INODES, RESERVED, components
+from seamlessfs.model.path import INODES, RESERVED, split
 from seamlessfs.model.status import ContentSummary, FileStatus, FileType, Listing
 from seamlessfs.namespace import access, registry, totals, tree
 from seamlessfs.namespace.answers import SNAPSHOT_ENABLED, FileBlock, FileBlocks, status_of
@@ -17,24 +17,22 @@ from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView
 from seamlessfs.store.records import BlockRecord, BlockState, Directory, File, decode_block, decode_inode
 
-_RESERVED_MODE = 0o770
+_RESERVED_MODE = 0o1770
+_BELOW_RESERVED_MODE = 0o770
 
 
 def get_file_info(view: ReadView, ctx: Context, path: str) -> FileStatus | None:
     """Status of what the path names, or None.
 
     Raises:
-        AccessDenied: a directory on the way may not be passed, or is a file.
+        AccessDenied: a directory on the way may not be passed, or is a file. A superuser finds nothing there instead,
+            as in HDFS.
     """
-    try:
-        if components(path) in ([RESERVED], [RESERVED, INODES], [RESERVED, tree.RAW]):
-            return _reserved_status(b"")
-        at = tree.resolve(view, path)
-    except InvalidPath:
-        if not path.startswith("/"):
-            raise
-        return None
-    access.traverse(ctx, at)
+    if split(path) == [RESERVED]:
+        return _reserved_status(b"", "", _RESERVED_MODE)
+    at = tree.resolve(view, path)
+    if not ctx.privileged:
+        access.traverse(ctx, at)
     if at.last is None:
         return None
     status = status_of(at.last, b"", registry.inherited(at))
@@ -47,9 +45,9 @@ def get_listing(view: ReadView, ctx: Context, path: str, start_after: bytes, lim
     `remaining` is exact on the first page and up to one page ahead; beyond that it is only known to be more.
     """
     page = min(limit or ctx.limits.listing_page, ctx.limits.listing_page)
-    if components(path) == [RESERVED]:
-        entries = tuple(_reserved_status(name) for name in (INODES, tree.RAW) if name > start_after)
-        return Listing(entries, 0)
+    if split(path) == [RESERVED]:
+        names, group = (INODES, tree.RAW), ctx.limits.supergroup
+        return Listing(tuple(_reserved_status(name, group, _BELOW_RESERVED_MODE) for name in names), 0)
     at = tree.resolve(view, path)
     access.traverse(ctx, at)
     record = at.last
@@ -86,7 +84,7 @@ def get_blocks(view: ReadView, ctx: Context, path: str, offset: int, length: int
     due = bool(
         ctx.limits.access_time_precision_ms
         and ctx.now_ms > file.accessed_at_ms + ctx.limits.access_time_precision_ms
-        and not file.holder
+        and not file.is_open
     )
     return blocks_of(view, file, offset, length, access_time_due=due)
 
@@ -96,7 +94,8 @@ def blocks_of(
 ) -> FileBlocks:
     """As `get_blocks`, for a file that was found already.
 
-    An open last block is part of the answer when the range reaches it and something lies before it, as in HDFS.
+    As in HDFS, an open last block of unknown length is part of the answer when the range goes beyond what lies before
+    it, and always when nothing does.
     """
     every: list[FileBlock] = []
     position = 0
@@ -104,7 +103,7 @@ def blocks_of(
         every.append(FileBlock(record.block, position, record.state, record.pipeline, record.home_idc, record.peer_idc))
         position += record.length
     last = every[-1] if every else None
-    chosen = [b for b in every if b.offset + b.block.length > offset]
+    chosen = every if every and not every[0].block.length else [b for b in every if b.offset + b.block.length > offset]
     chosen = chosen[:1] + [b for b in chosen[1:] if b.offset < offset + length]
     open_last = last is not None and last.state in (BlockState.UNDER_CONSTRUCTION, BlockState.UNDER_RECOVERY)
     file_length = last.offset if last is not None and open_last else position
@@ -112,7 +111,7 @@ def blocks_of(
         inode_id=file.id,
         file_length=file_length,
         blocks=tuple(chosen),
-        under_construction=bool(file.holder),
+        under_construction=file.is_open,
         last=last,
         policy_id=file.policy_id,
         replication=file.replication,
@@ -126,7 +125,7 @@ def get_content_summary(view: ReadView, ctx: Context, path: str) -> ContentSumma
     access.traverse(ctx, at)
     record = at.last
     if record is None:
-        raise FileNotFound(f"File does not exist: {path}")
+        raise FileNotFound(f"File does not exist: {at.path}")
     access.subtree(view, ctx, at, Access.READ_EXECUTE)
     files, directories, size, space = totals.totals_of(view, record)
     return ContentSummary(size, files, directories, space)
@@ -145,7 +144,7 @@ def get_storage_policy(view: ReadView, ctx: Context, path: str) -> int:
 def is_file_closed(view: ReadView, ctx: Context, path: str) -> bool:
     at = tree.resolve(view, path)
     access.traverse(ctx, at)
-    return not regular_file(at).holder
+    return not regular_file(at, path).is_open
 
 
 def get_preferred_block_size(view: ReadView, ctx: Context, path: str) -> int:
@@ -167,12 +166,12 @@ def check_access(view: ReadView, ctx: Context, path: str, mode: int) -> None:
     access.path(ctx, at, Access(mode & 7))
 
 
-def regular_file(at: Resolved) -> File:
-    """What the path names, as a file."""
+def regular_file(at: Resolved, shown: str = "") -> File:
+    """What the path names, as a file; `shown` is how errors call it."""
     if at.last is None:
-        raise FileNotFound(f"File does not exist: {at.path}")
+        raise FileNotFound(f"File does not exist: {shown or at.path}")
     if not isinstance(at.last, File):
-        raise FileNotFound(f"Path is not a file: {at.path}")
+        raise FileNotFound(f"Path is not a file: {shown or at.path}")
     return at.last
 
 
@@ -224,16 +223,17 @@ def _root_status(status: FileStatus) -> FileStatus:
     )
 
 
-def _reserved_status(name: bytes) -> FileStatus:
+def _reserved_status(name: bytes, group: str, mode: int) -> FileStatus:
     return FileStatus(
         type=FileType.DIRECTORY,
         name=name,
         length=0,
-        permission=_RESERVED_MODE,
+        permission=mode,
         owner="",
-        group="",
+        group=group,
         modified_at_ms=0,
         accessed_at_ms=0,
         inode_id=InodeId(-1),
+        children=0,
         policy_id=PolicyId(0),
     )

@@ -31,7 +31,7 @@ def refuse_if_open(
         AlreadyBeingCreated: its holder is alive, or is the caller. RecoveryInProgress: its holder fell silent.
     """
     file = at.last
-    if not isinstance(file, File) or not file.holder:
+    if not isinstance(file, File) or file.holder is None:
         return
     failed = f"Failed to {operation} {at.path} for {client_name} on {client_machine}"
     if file.holder == client_name:
@@ -64,7 +64,7 @@ def recover_lease(
     at = tree.resolve(tx, path)
     access.traverse(ctx, at)
     file = reading.regular_file(at)
-    if not file.holder:
+    if not file.is_open:
         return True
     access.path(ctx, at, Access.WRITE)
     return release(state, tx, ctx, file.id, replicas_ready, recovered_length)
@@ -84,7 +84,7 @@ def release(
     safe. Meanwhile the lease is the namespace's own, so that the old writer is refused.
     """
     file = reading.file_by_id(tx, inode_id)
-    if file is None or not file.holder:
+    if file is None or not file.is_open:
         return True
     last = totals.last_block(tx, file)
     if last is not None and last.is_open:
@@ -114,7 +114,7 @@ def waiting_files(view: ReadView) -> list[InodeId]:
 
 def _take(state: State, tx: Transaction, ctx: Context, file: File) -> None:
     """The namespace becomes the holder."""
-    if file.holder == leases.RECOVERY_HOLDER:
+    if file.holder is None or file.holder == leases.RECOVERY_HOLDER:
         return
     tx.delete(keys.lease(file.holder, file.id))
     tx.put(keys.lease(leases.RECOVERY_HOLDER, file.id), encode_lease(tx.txid))

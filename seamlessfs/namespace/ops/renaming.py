@@ -10,7 +10,7 @@ from seamlessfs.model.errors import (
     ParentNotDirectory,
     RemoteIOError,
 )
-from seamlessfs.model.path import components
+from seamlessfs.model.path import RESERVED, too_long
 from seamlessfs.namespace import access, totals, tree
 from seamlessfs.namespace.context import Context
 from seamlessfs.namespace.ops import deleting
@@ -27,12 +27,9 @@ def rename(tx: Transaction, ctx: Context, source_path: str, target_path: str) ->
         False: the source is missing or the root, the target exists or lies below the source, its parent is missing.
 
     Raises:
-        RemoteIOError: the target is no valid path. AccessDenied, ParentNotDirectory, NameTooLong.
+        InvalidPath: the target is no valid path. RemoteIOError: it is too long. AccessDenied, ParentNotDirectory,
+            NameTooLong.
     """
-    try:
-        components(target_path)
-    except InvalidPath:
-        raise RemoteIOError(f"Invalid name: {target_path}") from None
     source, target = _resolve_both(tx, ctx, source_path, target_path)
     target = _into_directory(tx, source, target)
     _check_permissions(ctx, source, target)
@@ -58,10 +55,6 @@ def rename2(tx: Transaction, ctx: Context, source_path: str, target_path: str, o
         FileNotFound: the source or the target's parent is missing. FileAlreadyExists: the target is there, or is the
             source. RemoteIOError: kinds differ, a full directory is in the way, the root, or below the source.
     """
-    try:
-        components(target_path)
-    except InvalidPath:
-        raise InvalidPath(f"Invalid name: {target_path}") from None
     source, target = _resolve_both(tx, ctx, source_path, target_path)
     _check_permissions(ctx, source, target)
     record = _valid_source(source)
@@ -85,16 +78,21 @@ def rename2(tx: Transaction, ctx: Context, source_path: str, target_path: str, o
 
 
 def _resolve_both(view: ReadView, ctx: Context, source_path: str, target_path: str) -> tuple[Resolved, Resolved]:
+    if too_long(target_path):
+        access.may_be_made(target_path, "rename")
     source = tree.resolve(view, source_path)
     access.traverse(ctx, source)
+    access.may_be_made(target_path, "rename")
     target = tree.resolve(view, target_path)
     access.traverse(ctx, target, creating=True)
+    if target.names == [RESERVED]:
+        raise InvalidPath("Invalid path name Cannot rename to or from /.reserved")
     return source, target
 
 
 def _into_directory(view: ReadView, source: Resolved, target: Resolved) -> Resolved:
     """Where the old rename really goes: below a target that is a directory, under the source's name."""
-    if not isinstance(target.last, Directory) or source.is_root or source.names == target.names:
+    if not isinstance(target.last, Directory) or source.is_root:
         return target
     return tree.walk(view, [*target.names, source.names[-1]])
 

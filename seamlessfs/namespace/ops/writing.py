@@ -152,8 +152,9 @@ def close(tx: Transaction, ctx: Context, file: File, waiting: list[BlockRecord])
     """Ends the lease; the blocks that are committed become complete."""
     for record in waiting:
         put_block(tx, record._replace(state=BlockState.COMPLETE, pipeline=()))
-    tx.delete(keys.lease(file.holder, file.id))
-    tree.replace(tx, file._replace(holder="", machine="", modified_at_ms=ctx.now_ms))
+    if file.holder is not None:
+        tx.delete(keys.lease(file.holder, file.id))
+    tree.replace(tx, file._replace(holder=None, machine="", modified_at_ms=ctx.now_ms))
 
 
 def fsync(tx: Transaction, ctx: Context, path: str, inode_id: InodeId, client_name: str, length: int) -> None:
@@ -184,15 +185,7 @@ def update_pipeline(
         RemoteIOError: the stamp is not newer or was never given out, or the block would become shorter.
     """
     record, file = _open_block(state, tx, old, client_name)
-    if (
-        old.id != new.id
-        or new.generation_stamp <= record.generation_stamp
-        or new.length < record.length
-        or new.generation_stamp > counters.read(tx).generation_stamp
-    ):
-        raise RemoteIOError(
-            f"Update {block_name(old)} (size {record.length}) to an older state: {block_name(new)} (size {new.length})"
-        )
+    _check_renewed(state, tx, record, old, new)
     parent = tx.get(keys.inode(file.id))
     if parent is None:
         raise CorruptStore(f"Inode {file.id} has no pointer to its entry")
@@ -201,6 +194,21 @@ def update_pipeline(
     if grown:
         tree.replace(tx, file._replace(length=file.length + grown))
         totals.gather(tx, keys.read_pointer(parent)[0], Totals(bytes=grown))
+
+
+def _check_renewed(state: State, tx: Transaction, record: BlockRecord, old: Block, new: Block) -> None:
+    before, after = f"{state.pool_id}:{block_name(old)}", f"{state.pool_id}:{block_name(new)}"
+    if new.generation_stamp <= record.generation_stamp:
+        raise RemoteIOError(
+            f"Update {before} but the new block {after} does not have a larger generation stamp than the last block "
+            f"{block_name(record.block)}"
+        )
+    if new.length < record.length:
+        raise RemoteIOError(f"Update {before} (size={old.length}) to a smaller size block {after} (size={new.length})")
+    if old.id != new.id:
+        raise RemoteIOError(f"Update {before} but {after} is another block")
+    if new.generation_stamp > counters.read(tx).generation_stamp:
+        raise RemoteIOError(f"Update {before} to {after}: that generation stamp was never given out")
 
 
 def leased_file(view: ReadView, ctx: Context, path: str, inode_id: InodeId, client_name: str) -> tuple[Resolved, File]:
@@ -222,7 +230,7 @@ def leased_file(view: ReadView, ctx: Context, path: str, inode_id: InodeId, clie
         raise FileNotFound(f"File does not exist: {described()}")
     if not isinstance(record, File):
         raise LeaseExpired(f"INode is not a regular file: {described()}")
-    if not record.holder:
+    if not record.is_open:
         raise LeaseExpired(f"File is not open for writing: {described()}")
     if record.holder != client_name or client_name == leases.RECOVERY_HOLDER:
         raise LeaseExpired(f"Client (={client_name}) is not the lease owner (={record.holder}: {described()}")
@@ -253,7 +261,7 @@ def _repeated(
         raise _mismatch(at, previous, last)
     if previous is not None and _same(previous, last):
         return None
-    if previous is None and not last.is_open and file.length >= file.block_size * len(file.blocks):
+    if previous is None and not last.is_open and last.length >= file.block_size:
         return None
     penultimate = reading.block(view, file.blocks[-2]) if len(file.blocks) > 1 else None
     if (previous is None and penultimate is None) or (
@@ -303,10 +311,15 @@ def uncompleted(view: ReadView, file: File) -> list[BlockRecord]:
 
 
 def commit(tx: Transaction, ctx: Context, file: File, stored: BlockRecord, given: Block) -> File:
-    """The writer says how long its last block is. Returns the file's record, which the caller writes."""
+    """The writer says how long its last block is. Returns the file's record, which the caller writes.
+
+    Deviation: stock HDFS takes any length that a writer names, and waits for replicas that will never have it.
+    """
     if not stored.is_open:
         return file
-    if stored.id != given.id or stored.generation_stamp != given.generation_stamp:
+    if stored.id != given.id:
+        raise RemoteIOError(f"Trying to commit inconsistent block: id = {given.id}, expected id = {stored.id}")
+    if stored.generation_stamp != given.generation_stamp:
         raise RemoteIOError(
             f"Commit block with mismatching GS. NN has {block_name(stored.block)}, client submits {block_name(given)}"
         )
@@ -335,7 +348,7 @@ def _open_block(state: State, tx: Transaction, block: Block, client_name: str) -
     if record.state is not BlockState.UNDER_CONSTRUCTION:
         raise RemoteIOError(f"Unexpected BlockUCState: {full_name} is {record.state.name} but not UNDER_CONSTRUCTION")
     file = reading.file_by_id(tx, record.inode_id)
-    if file is None or not file.holder:
+    if file is None or not file.is_open:
         raise RemoteIOError(
             f"The file {block_name(record.block)} belonged to does not exist or it is not under construction."
         )
@@ -347,7 +360,7 @@ def _open_block(state: State, tx: Transaction, block: Block, client_name: str) -
 def _closed_already(view: ReadView, path: str, inode_id: InodeId, last: Block | None) -> bool:
     """Whether this is the repeat of a complete whose answer was lost: same file, closed, same last block."""
     record = tree.resolve_file(view, path, inode_id).last
-    if not isinstance(record, File) or record.holder:
+    if not isinstance(record, File) or record.is_open:
         return False
     stored = totals.last_block(view, record)
     if stored is None or last is None:

@@ -1,4 +1,4 @@
-"""Java's signed 64-bit numbers, which travel in unsigned fields."""
+"""Java's signed numbers, which travel in unsigned fields."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def to_signed(value: int) -> int:
 def to_unsigned(value: int) -> int:
     """How a `long` is sent in a uint64 field: -1 is 2^64 - 1."""
     return value % _SPAN
+
+
+def to_short(value: int) -> int:
+    """What is left of a number where HDFS keeps 16 bits with a sign: replication factors."""
+    return (value + 0x8000) % 0x10000 - 0x8000

@@ -194,8 +194,10 @@ def test_replication_is_the_policys_affair(h: Harness) -> None:
         call(h, "set_replication", "/f", 513)
     with pytest.raises(RemoteIOError, match="is less than the required minimum of 1 for /f"):
         call(h, "set_replication", "/f", 0)
-    with pytest.raises(RemoteIOError, match="exceeds maximum of 512 for /n/g from c1"):
+    with pytest.raises(RemoteIOError, match=r"exceeds maximum of 512 for /n/g, clientName=127\.1\.1\.1"):
         h.create("/n/g", replication=600)
+    with pytest.raises(RemoteIOError, match="is less than the required minimum of 1 for /g, clientName="):
+        h.create("/g", replication=0)
 
 
 def test_callers_without_rights_are_refused_everywhere(h: Harness) -> None:

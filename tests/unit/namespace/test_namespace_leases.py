@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from seamlessfs.model.block import Block
-from seamlessfs.model.errors import IllegalArgument, LeaseExpired, RecoveryInProgress
+from seamlessfs.model.errors import AlreadyBeingCreated, IllegalArgument, LeaseExpired, RecoveryInProgress
 from seamlessfs.store.records import BlockState
 from tests.support.namespace_harness import Harness
 
@@ -15,6 +15,22 @@ def h() -> Harness:
 
 def recover(h: Harness, path: str, *, ready: bool = True, length: int | None = 0) -> bool:
     return h.run(lambda tx: h.namespace.recover_lease(tx, h.ctx(), path, "R", lambda _: ready, lambda _: length))
+
+
+def test_a_client_may_call_itself_nothing(h: Harness) -> None:
+    inode_id = h.create("/f", client="").inode_id
+    h.create("/d/f", client="")
+    with pytest.raises(AlreadyBeingCreated, match="because  is already the current lease holder"):
+        h.create("/f", client="")
+    assert not h.namespace.is_file_closed(h.view(), h.ctx(), "/f")
+    h.restart()
+    h.namespace.renew_lease("", h.now_ms)
+    with pytest.raises(LeaseExpired, match=r"\[Lease.  Holder: , pending creates: 2\]"):
+        h.complete("/none", h.create("/g").inode_id, None, client="")
+    assert h.complete("/f", inode_id, None, client="")
+    assert h.namespace.is_file_closed(h.view(), h.ctx(), "/f")
+    h.now_ms += h.limits.hard_lease_ms + 1
+    assert [holder for holder, _ in h.namespace.expired_leases(h.view(), h.now_ms)] == ["", "c1"]
 
 
 def test_only_silent_holders_expire(h: Harness) -> None:

@@ -56,7 +56,7 @@ def test_a_new_cluster_has_a_root_and_tmp(h: Harness) -> None:
 
 def test_mkdirs_makes_parents_and_may_be_repeated(h: Harness) -> None:
     assert h.mkdirs("/a/b/c", 0o550)
-    assert h.mkdirs("/a//b/c/")
+    assert h.mkdirs("/a/b/c/")
     modes = {path: info.permission for path in ("/a", "/a/b", "/a/b/c") if (info := h.info(path))}
     assert modes == {"/a": 0o750, "/a/b": 0o750, "/a/b/c": 0o550}
     h.write_file("/a/f")
@@ -74,6 +74,11 @@ def test_mkdirs_makes_parents_and_may_be_repeated(h: Harness) -> None:
         ("", InvalidPath),
         ("/a/../b", InvalidPath),
         ("/a:b", InvalidPath),
+        ("/a//b", InvalidPath),
+        ("//a", InvalidPath),
+        ("/a\0", InvalidPath),
+        ("/" + "x" * 8000, RemoteIOError),
+        ("/a" * 1001, RemoteIOError),
         ("/" + "x" * 256, NameTooLong),
         ("/a/.snapshot", IllegalArgument),
         ("/.reserved", IllegalArgument),
@@ -92,8 +97,9 @@ def test_what_does_not_exist_has_no_status(h: Harness) -> None:
     with pytest.raises(InvalidPath, match="Invalid path name zz2"):
         h.info("zz2")
     h.write_file("/f")
+    assert h.info("/f/x") is None
     with pytest.raises(AccessDenied, match=r"^/f \(is not a directory\)$"):
-        h.info("/f/x")
+        h.info("/f/x", ALICE)
 
 
 def test_create_refuses_in_hdfs_words(h: Harness) -> None:
@@ -112,7 +118,9 @@ def test_create_refuses_in_hdfs_words(h: Harness) -> None:
     with pytest.raises(InvalidPath):
         h.create("/.reserved/x")
     with pytest.raises(RemoteIOError, match="Specified block size is less than configured minimum value"):
-        h.create("/g", block_size=0)
+        h.create("/g", block_size=-1)
+    with pytest.raises(IllegalArgument, match="Block size 281474976710656 for /g: at most 281474976710655 is possible"):
+        h.create("/g", block_size=1 << 48)
 
 
 def test_an_open_file_is_refused_by_who_has_it(h: Harness) -> None:
@@ -210,8 +218,9 @@ def test_the_old_rename_answers_with_a_boolean(h: Harness) -> None:
     assert not rename("/a/f", "/b/f")
     assert rename("/b", "/a")
     assert h.names("/a/b") == ["c", "f"]
+    assert not rename("/a", "/a")
     error = refused(h, "rename", "/a", "/a:b")
-    assert (type(error), error.message) == (RemoteIOError, "Invalid name: /a:b")
+    assert (type(error), error.message) == (InvalidPath, "Invalid path name Invalid file name: /a:b")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +242,8 @@ def test_the_old_rename_answers_with_a_boolean(h: Harness) -> None:
         ("/", "/x", False, RemoteIOError, "rename source cannot be the root"),
         ("/s/d", "/", True, RemoteIOError, "rename destination cannot be the root"),
         ("/s/e", "/s/d", True, RemoteIOError, "rename destination directory is not empty: /s/d"),
-        ("/s/f", "rel", False, InvalidPath, "Invalid name: rel"),
+        ("/s/f", "rel", False, InvalidPath, "Invalid path name Invalid file name: rel"),
+        ("/s/f", "/.reserved", False, InvalidPath, "Invalid path name Cannot rename to or from /.reserved"),
         ("/s/f", "/s/m/x", False, ParentNotDirectory, "/s/m (is not a directory)"),
     ],
 )
@@ -282,7 +292,12 @@ def test_ids_stand_for_paths(h: Harness) -> None:
     assert h.names("/.reserved") == [".inodes", "raw"]
     reserved = h.info("/.reserved")
     assert reserved is not None
-    assert (reserved.permission, reserved.inode_id) == (0o770, -1)
+    assert (reserved.permission, reserved.inode_id) == (0o1770, -1)
+    assert h.info("/.reserved/.inodes") is None
+    assert h.info("/.reserved/raw") == h.info("/")
+    assert h.info(f"/.reserved/.inodes/{f.inode_id}/..") == b
+    with pytest.raises(FileNotFound, match="Invalid inode path"):
+        h.info("/.reserved/.inodes/1_6385")
     h.mkdirs(f"/.reserved/.inodes/{b.inode_id}/new")
     assert h.names("/a/b") == ["f", "new"]
     h.delete("/a")

@@ -4,7 +4,8 @@ import pytest
 
 from seamlessfs.model.block import Block
 from seamlessfs.model.errors import FileNotFound, LeaseExpired, NotReplicatedYet, RemoteIOError
-from seamlessfs.model.ids import GenerationStamp, InodeId
+from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId
+from seamlessfs.namespace.context import NamespaceLimits
 from seamlessfs.namespace.ops.writing import require_ready
 from seamlessfs.store.records import BlockState
 from tests.support.namespace_harness import PIPELINE, Harness
@@ -74,6 +75,24 @@ def test_a_range_of_blocks(h: Harness, offset: int, length: int, offsets: list[i
     assert [b.offset for b in found.blocks] == offsets
     assert found.last is not None
     assert found.last.offset == 200
+
+
+def test_the_open_block_that_a_file_begins_with_is_in_every_range(h: Harness) -> None:
+    h.add_block(h.create("/f").inode_id)
+    for offset, length in ((0, 0), (0, 1), (7, 1), (0, (1 << 63) - 1)):
+        found = h.namespace.get_blocks(h.view(), h.ctx(), "/f", offset, length)
+        assert (found.file_length, found.blocks) == (0, (found.last,))
+
+
+def test_a_block_is_no_longer_than_its_files_block_size(h: Harness) -> None:
+    inode_id = h.create("/f").inode_id
+    with pytest.raises(RemoteIOError, match="with length 101: 0 to 100 bytes are possible"):
+        h.complete("/f", inode_id, of_length(h.add_block(inode_id), 101))
+
+
+def test_a_block_size_of_0_is_taken_for_1() -> None:
+    h = Harness(NamespaceLimits(block_bytes_min=0))
+    assert h.create("/f", block_size=0).block_size == 1
 
 
 def test_a_repeated_add_block_is_told_the_block_it_got(h: Harness) -> None:
@@ -209,8 +228,13 @@ def test_a_new_stamp_is_the_blocks_only_after_update_pipeline(h: Harness) -> Non
     assert record is not None
     assert record.block == new
     assert record.pipeline == PIPELINE[:1]
-    for wrong in (Block(block.id, stamp, 12), Block(block.id, GenerationStamp(stamp + 1), 12)):
-        with pytest.raises(RemoteIOError, match="to an older state"):
+    for wrong, text in (
+        (Block(block.id, stamp, 12), "does not have a larger generation stamp than the last block"),
+        (Block(block.id, GenerationStamp(stamp + 1), 11), r"\(size=12\) to a smaller size block"),
+        (Block(block.id, GenerationStamp(stamp + 1), 12), "that generation stamp was never given out"),
+        (Block(BlockId(block.id + 1), GenerationStamp(stamp + 1), 12), "is another block"),
+    ):
+        with pytest.raises(RemoteIOError, match=text):
             h.run(lambda tx, b=wrong: h.namespace.update_pipeline(tx, h.ctx(), "c1", new, b, ()))  # type: ignore[misc]
     assert h.complete("/f", inode_id, of_length(new, 12))
     with pytest.raises(RemoteIOError, match="is COMPLETE but not UNDER_CONSTRUCTION"):
