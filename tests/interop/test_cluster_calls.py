@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -201,7 +202,7 @@ def test_where_tells_each_replica_and_what_is_owed(cluster: MiniCluster, client:
     client.write_file(f"{folder}/d/empty", b"")
     client.write_file(f"{folder}/d/local", b"x", storage_policy="IDC_LOCAL_2")
     for name in ("sync", "local"):
-        until(lambda name=name: satisfied(client, f"{folder}/d/{name}"), "all replicas are reported")
+        until(partial(satisfied, client, f"{folder}/d/{name}"), "all replicas are reported")
     fs = f"hdfs://{cluster.namenode_address}"
     shown = run("where", "-fs", fs, f"{folder}/d")
     assert (shown.returncode, shown.stderr) == (0, "")
