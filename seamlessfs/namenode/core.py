@@ -52,6 +52,7 @@ class Core:
         dispatch: carries commands of the block manager to datanodes; set once the control service is there.
         reports: set whenever replicas were reported, for calls that wait for them.
         transfer_ended: set whenever a background copy has ended.
+        safe_mode: whether an operator has the namespace stand still.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Core:
         self.dispatch: Callable[[Iterable[Command]], None] = lambda commands: None
         self.reports = asyncio.Event()
         self.transfer_ended = asyncio.Event()
+        self.safe_mode = False
         self._running: dict[tuple[bytes, int], asyncio.Future[bytes]] = {}
         self._accessed: dict[InodeId, asyncio.Future[None]] = {}
         self._asked_at_ms: dict[BlockId, int] = {}
@@ -135,7 +137,7 @@ class Core:
 
     def record_access(self, call: CallContext, inode_id: InodeId) -> None:
         """Moves a file's access time behind the reader's back: one update a file at a time, nobody waits for it."""
-        if inode_id in self._accessed:
+        if inode_id in self._accessed or self.safe_mode:
             return
         self._accessed[inode_id] = task = asyncio.ensure_future(
             self.change(call, lambda tx, context: self.namespace.record_access(tx, context, inode_id))

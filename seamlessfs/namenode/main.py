@@ -37,6 +37,7 @@ from seamlessfs.namenode.locate import Locator
 from seamlessfs.namenode.monitor import Monitor
 from seamlessfs.namenode.path_calls import PathCalls
 from seamlessfs.namenode.placement_calls import PlacementCalls
+from seamlessfs.namenode.safe_mode import guarded
 from seamlessfs.namenode.service_calls import ServiceCalls
 from seamlessfs.namenode.sessions import MESSAGE_BYTES_MAX, ControlService
 from seamlessfs.namenode.writer import Writer
@@ -131,7 +132,7 @@ class Namenode:
         service = ServiceCalls(self.core, groups)
         parts = (FileCalls(self.core, locator), PathCalls(self.core, locator), service)
         return {
-            CLIENT_PROTOCOL: handlers(CLIENT_PROTOCOL, *parts),
+            CLIENT_PROTOCOL: guarded(self.core, handlers(CLIENT_PROTOCOL, *parts)),
             GET_USER_MAPPINGS_PROTOCOL: handlers(GET_USER_MAPPINGS_PROTOCOL, service),
             PLACEMENT_PROTOCOL: handlers(PLACEMENT_PROTOCOL, PlacementCalls(self.core, self.control)),
         }

@@ -61,7 +61,7 @@ class Monitor:
     async def _reaper(self) -> None:
         interval_s = self.core.settings.redundancy_interval_ms / 1000
         while True:
-            if self.core.namespace.reapable(self.core.view()):
+            if not self.core.safe_mode and self.core.namespace.reapable(self.core.view()):
                 removed = await self.core.writer.submit(
                     lambda tx: self.core.namespace.reap(tx, self._context(), REAP_BATCH)
                 )
@@ -73,6 +73,8 @@ class Monitor:
     async def _leases(self) -> None:
         while True:
             await asyncio.sleep(LEASE_INTERVAL_S)
+            if self.core.safe_mode:
+                continue
             view = self.core.view()
             expired = {inode_id for _, inode_id in self.core.namespace.expired_leases(view, wall_ms())}
             for inode_id in sorted(expired.union(self.core.namespace.recovering(view))):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from seamlessfs.blocks.cluster import NodeState
 from seamlessfs.model.errors import UnsupportedOperation
 from seamlessfs.model.status import ServerDefaults
 from seamlessfs.namenode.core import Core, mono_ms
+from seamlessfs.namenode.events import event
 from seamlessfs.net.rpc_server import CallContext
 from seamlessfs.security.groups import GroupResolver
 from seamlessfs.wire.convert.blocks import datanode_info_to_pb
@@ -19,6 +22,8 @@ from seamlessfs.wire.pb.hadoop import (
     security_pb2,
     user_mappings_pb2,
 )
+
+LOG = logging.getLogger(__name__)
 
 
 class ServiceCalls:
@@ -63,12 +68,12 @@ class ServiceCalls:
         return pb.GetStoragePoliciesResponseProto(policies=[*ours, *hdfs_policies_to_pb()])
 
     def set_safe_mode(self, call: CallContext, request: pb.SetSafeModeRequestProto) -> pb.SetSafeModeResponseProto:
-        """Safe mode is never on; entering it is refused."""
+        """Everybody may ask for it, a superuser turns it on and off; the answer says whether it is on."""
         if request.action != pb.SAFEMODE_GET:
             self.core.require_superuser(call)
-        if request.action == pb.SAFEMODE_ENTER:
-            raise UnsupportedOperation("safe mode cannot be turned on by hand")
-        return pb.SetSafeModeResponseProto(result=False)
+            self.core.safe_mode = request.action == pb.SAFEMODE_ENTER
+            event(LOG, "safe_mode", logging.WARNING, on=self.core.safe_mode, user=call.principal.user)
+        return pb.SetSafeModeResponseProto(result=self.core.safe_mode)
 
     def msync(self, call: CallContext, request: pb.MsyncRequestProto) -> pb.MsyncResponseProto:
         return pb.MsyncResponseProto()

@@ -21,6 +21,7 @@ INVALID = "org.apache.hadoop.fs.InvalidPathException"
 DENIED = "org.apache.hadoop.security.AccessControlException"
 BEING_CREATED = "org.apache.hadoop.hdfs.protocol.AlreadyBeingCreatedException"
 LEASE = "org.apache.hadoop.hdfs.server.namenode.LeaseExpiredException"
+SAFE_MODE = "org.apache.hadoop.hdfs.server.namenode.SafeModeException"
 NOT_YET = "org.apache.hadoop.hdfs.server.namenode.NotReplicatedYetException"
 TOO_LONG = "org.apache.hadoop.hdfs.protocol.FSLimitException$PathComponentTooLongException"
 ILLEGAL = "org.apache.hadoop.HadoopIllegalArgumentException"
@@ -84,6 +85,7 @@ def plain(text: str, folder: str) -> str:
     text = re.sub(r"(BP-[-\w.]+:)?blk_\d+_\d+", "&", text)
     text = re.sub(r"pending creates: \d+", "pending creates: #", text)
     text = re.sub(r"inode \d+", "inode #", text)
+    text = re.sub(r"(?<=NamenodeHostName:)\S+", "#", text)
     text = re.sub(r"\bid = \d+", "id = #", text)
     text = re.sub(r"\b(\d+|no) (datanode|node)\(s\)", r"# \2(s)", text)
     return re.sub(r"(n|ü){128,}", "@", text)
