@@ -107,6 +107,28 @@ SCRIPT = """
 -rm -skipTrash {d}/a/two.txt
 -rm -r {d}/none/b*
 -ls {d}/a
+-mkdir {d}/g
+-put {local}/one {d}/g/a\\*b
+-put {local}/one {d}/g/a\\?b
+-put {local}/one {d}/g/no*match
+-put {local}/one {d}/g/ab
+-put {local}/two.txt {d}/g/\\{{a,b}}
+-put {local}/one {d}/g/a?b
+-cp {d}/g/ab {d}/g/a?b
+-mv {d}/g/ab {d}/g/a?b
+-put {local}/size1280 {d}/g/a#b
+-ls -C {d}/g/a\\?b
+-ls -C {d}/g/a\\*b
+-ls -C {d}/g/\\{{a,b}}
+-ls -C {d}/g/[^b]b
+-ls -C {d}/g/[!a]*
+-ls -C {d}/g/a{{b,[*]b,[#-$]b}}
+-ls -C {d}/g/{{a{{b,#b}},none}}
+-ls -C {d}/{{g/ab,g/none}}
+-ls -C {d}/g/none\\*
+-ls -C {d}/g/}}
+-du -h {d}/g
+-du -s -h {d}/g/a[#b]*
 -nonsense
 -cat
 -mv {d}/a
@@ -120,6 +142,7 @@ def local(tmp_path: Path) -> Path:
     (folder / "tree" / "deep").mkdir(parents=True)
     (folder / "one").write_bytes(b"one line\n")
     (folder / "two.txt").write_bytes(b"x" * 3000)
+    (folder / "size1280").write_bytes(b"x" * 1280)
     (folder / "tree" / "leaf").write_bytes(b"leaf\n")
     (folder / "tree" / "deep" / "leaf").write_bytes(b"deep leaf\n")
     return folder

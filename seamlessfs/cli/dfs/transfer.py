@@ -20,7 +20,6 @@ from seamlessfs.cli.dfs.item import (
     NO_SUCH_FILE,
     Item,
     PathError,
-    lookup,
 )
 from seamlessfs.model.errors import FileNotFound
 from seamlessfs.model.status import FileStatus
@@ -101,9 +100,12 @@ def destination(call: Call, text: str, sources: int) -> Item:
     """The target of a copy or move, checked against the number of sources.
 
     Raises:
-        PathError: several sources and no directory to put them in, or the parent does not exist.
+        PathError: several sources and no directory to put them in, the parent does not exist, or a pattern names none
+            or several.
     """
-    target = lookup(call.shell.client(text), text)
+    target, *others = call.shell.expand(text)
+    if others:
+        raise PathError(text, "Too many matches")
     if not target.exists and sources > 1:
         raise PathError(text, NO_SUCH_FILE)
     if target.exists and not target.is_directory and sources > 1:
