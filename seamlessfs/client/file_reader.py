@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -99,8 +100,13 @@ class FileReader:
         target.seek(size - 1)
         target.write(b"\0")
         view = target.getbuffer()
-        self._fill(offset, view, parallel)
-        view.release()
+        try:
+            self._fill(offset, view, parallel)
+        except BaseException as error:
+            _forget_views(error)
+            raise
+        finally:
+            view.release()
         return target.getvalue()
 
     def pread_into(self, offset: int, buffer: memoryview, parallel: bool = True) -> int:
@@ -149,8 +155,10 @@ class FileReader:
             try:
                 self._fill_range(part, target, stream_on=False)
             except Exception as error:  # noqa: BLE001 - raised below, once the other threads have ended
+                _forget_views(error)
                 return error
-            target.release()
+            finally:
+                target.release()
             return None
 
         for error in list(self._session.pool.map(fill, ranges)):
@@ -284,6 +292,20 @@ class FileReader:
             raise
         self._park(stream)
         return got
+
+
+def _forget_views(error: BaseException) -> None:
+    """Clears the frames that an error keeps, and with them the views of a buffer that nobody gets.
+
+    An error that its catcher keeps is part of a cycle; the garbage collector of Python 3.12 crashes on a BytesIO in
+    a cycle with views of it, and that of 3.13 complains.
+    """
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__cause__ or cause.__context__
 
 
 def _with_length(located: LocatedBlock, length: int | None) -> LocatedBlock:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import json
 import logging
 import random
@@ -149,6 +151,17 @@ def _reading_first(layout: FileLayout, block: LocatedBlock, address: str) -> Fil
     return layout.merged([LocatedBlock(block.block, block.offset, tuple(first))])
 
 
+def is_viewed(buffer: io.BytesIO) -> bool:
+    """Whether a view of it is left, which the garbage collector of some Python versions does not survive."""
+    if buffer.closed:
+        return False
+    try:
+        buffer.truncate(len(buffer.getvalue()))
+    except BufferError:
+        return True
+    return False
+
+
 def test_without_any_replica_the_error_names_block_file_and_every_datanode(
     whole_cluster: MiniCluster, client: Client, path: str
 ) -> None:
@@ -160,6 +173,7 @@ def test_without_any_replica_the_error_names_block_file_and_every_datanode(
     reader = FileReader(client.session, path, layout, waits.append)
     with pytest.raises(NoLiveReplica) as raised:
         reader.pread(0, len(DATA))
+    assert not [one for one in gc.get_objects() if isinstance(one, io.BytesIO) and is_viewed(one)]
     assert sorted(waits) == sorted(REFETCH_WAITS_S * len(located.blocks))
     message = str(raised.value)
     assert f"blk_{located.blocks[0].block.block.id}_" in message
