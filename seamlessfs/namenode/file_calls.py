@@ -107,7 +107,8 @@ class FileCalls:
                 break
             except NoTargets as error:
                 left_ms = deadline - mono_ms()
-                if error.placement.reason is PlacementReason.REFUSED or left_ms <= 0:
+                hopeless = error.placement.reason is PlacementReason.REFUSED or len(request.excludeNodes) > 0
+                if hopeless or left_ms <= 0:
                     raise self._no_targets(request, error.placement) from error
                 await self.core.wait_for_reports(reports, min(REPORT_POLL_S, left_ms / 1000))
         if request.HasField("previous"):
