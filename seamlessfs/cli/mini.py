@@ -42,6 +42,7 @@ class Daemon:
     command: list[str]
     folder: Path
     process: subprocess.Popen[bytes] | None = None
+    killed: bool = False
 
     @property
     def log(self) -> Path:
@@ -56,6 +57,7 @@ class Daemon:
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:
+        self.killed = False
         self.port_file.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -76,6 +78,7 @@ class Daemon:
             self.process.wait()
         if self.process.stdin is not None:
             self.process.stdin.close()
+        self.killed = True
 
     def last_lines(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
@@ -213,7 +216,7 @@ class MiniCluster:
                         **self.datanode_settings,
                     }
                     command = _configured(folder, "datanode", settings)
-                    yield MiniDatanode(name, command, folder, None, idc, f"r{rack}", address)
+                    yield MiniDatanode(name, command, folder, idc=idc, rack=f"r{rack}", address=address)
 
     def start(self) -> None:
         """Starts every process and returns when all datanodes have registered.
@@ -262,9 +265,9 @@ class MiniCluster:
             daemon.kill(signal.SIGTERM)
 
     def dead(self) -> list[Daemon]:
-        """Processes that were started and have ended."""
+        """Processes that were started and have ended, other than by `kill`."""
         every: list[Daemon] = [self.namenode, *self.datanodes]
-        return [daemon for daemon in every if daemon.process is not None and not daemon.running]
+        return [daemon for daemon in every if daemon.process is not None and not daemon.running and not daemon.killed]
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S

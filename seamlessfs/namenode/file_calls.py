@@ -36,11 +36,15 @@ REPORT_POLL_S = 1.0
 
 
 class NoTargets(Exception):
-    """No datanode for a block now: the call is held, then refused."""
+    """No datanode for a block now: the call is held, then refused.
 
-    def __init__(self, placement: Placement) -> None:
+    `chosen`: the block has its datanodes, and none of them has come back to this namenode yet.
+    """
+
+    def __init__(self, placement: Placement, chosen: bool = False) -> None:
         super().__init__(placement.reason.value)
         self.placement = placement
+        self.chosen = chosen
 
 
 class FileCalls:
@@ -107,7 +111,8 @@ class FileCalls:
                 break
             except NoTargets as error:
                 left_ms = deadline - mono_ms()
-                hopeless = error.placement.reason is PlacementReason.REFUSED or len(request.excludeNodes) > 0
+                refused = error.placement.reason is PlacementReason.REFUSED
+                hopeless = refused or (len(request.excludeNodes) > 0 and not error.chosen)
                 if hopeless or left_ms <= 0:
                     raise self._no_targets(request, error.placement) from error
                 await self.core.wait_for_reports(reports, min(REPORT_POLL_S, left_ms / 1000))
@@ -127,7 +132,8 @@ class FileCalls:
         )
         if target.retry_of is not None:
             record = target.retry_of
-            pipeline = self.locator.pipeline(record.pipeline)
+            if not (pipeline := self.locator.pipeline(record.pipeline)):
+                raise NoTargets(Placement((), "", "", {}, PlacementReason.WAIT), chosen=True)
             return LocatedBlock(ExtendedBlock(pool, record.block), target.offset, pipeline)
         for block_id in target.must_be_ready:
             if not self.core.ready_in(tx, block_id):
