@@ -29,7 +29,8 @@ def run(words: Sequence[str]) -> int:
 
 def _serve(folder: Path, chosen: object) -> int:
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job starts with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     cluster = MiniCluster(
         folder,
         idcs=getattr(chosen, "idcs", 2),
