@@ -87,11 +87,14 @@ def test_a_killed_parent_takes_its_daemons_along(tmp_path: Path) -> None:
 def test_a_start_can_be_interrupted(number: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "seamlessfs.cli.main", "mini", "--port", "0", "--dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + DEADLINE_S
-        while not daemons(tmp_path):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(number)
-        said, _ = process.communicate(timeout=DEADLINE_S)
+        try:
+            deadline = time.monotonic() + DEADLINE_S
+            while not daemons(tmp_path):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            process.send_signal(number)
+            said, _ = process.communicate(timeout=DEADLINE_S)
+        finally:
+            process.kill()
         assert (process.returncode, said) == (130, b"")
         assert daemons(tmp_path) == []
