@@ -27,6 +27,8 @@ class SeamlessFile(AbstractBufferedFile):  # type: ignore[misc]
     which `commit` renames over it and `discard` deletes.
     """
 
+    forced = True  # until the constructor is through: a file that it refused has nothing to flush
+
     def __init__(
         self,
         fs: ClientFilesystem,
