@@ -22,23 +22,27 @@ RUR: ReplicaState
 TEMPORARY: ReplicaState
 
 class FromDatanode(_message.Message):
-    __slots__ = ("hello", "register", "heartbeat", "block_report", "replica_changes", "transfer_result")
+    __slots__ = ("hello", "register", "heartbeat", "block_report", "replica_changes", "transfer_result", "recovery_info", "replica_updated")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     REGISTER_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     BLOCK_REPORT_FIELD_NUMBER: _ClassVar[int]
     REPLICA_CHANGES_FIELD_NUMBER: _ClassVar[int]
     TRANSFER_RESULT_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_INFO_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_UPDATED_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     register: Register
     heartbeat: Heartbeat
     block_report: BlockReport
     replica_changes: ReplicaChanges
     transfer_result: TransferResult
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., register: _Optional[_Union[Register, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., block_report: _Optional[_Union[BlockReport, _Mapping]] = ..., replica_changes: _Optional[_Union[ReplicaChanges, _Mapping]] = ..., transfer_result: _Optional[_Union[TransferResult, _Mapping]] = ...) -> None: ...
+    recovery_info: RecoveryInfo
+    replica_updated: ReplicaUpdated
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., register: _Optional[_Union[Register, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., block_report: _Optional[_Union[BlockReport, _Mapping]] = ..., replica_changes: _Optional[_Union[ReplicaChanges, _Mapping]] = ..., transfer_result: _Optional[_Union[TransferResult, _Mapping]] = ..., recovery_info: _Optional[_Union[RecoveryInfo, _Mapping]] = ..., replica_updated: _Optional[_Union[ReplicaUpdated, _Mapping]] = ...) -> None: ...
 
 class FromNamenode(_message.Message):
-    __slots__ = ("challenge", "registered", "refused", "transfer", "invalidate", "request_report", "topology")
+    __slots__ = ("challenge", "registered", "refused", "transfer", "invalidate", "request_report", "topology", "init_recovery", "update_replica")
     CHALLENGE_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +50,8 @@ class FromNamenode(_message.Message):
     INVALIDATE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_REPORT_FIELD_NUMBER: _ClassVar[int]
     TOPOLOGY_FIELD_NUMBER: _ClassVar[int]
+    INIT_RECOVERY_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_REPLICA_FIELD_NUMBER: _ClassVar[int]
     challenge: Challenge
     registered: Registered
     refused: Refused
@@ -53,7 +59,9 @@ class FromNamenode(_message.Message):
     invalidate: Invalidate
     request_report: RequestReport
     topology: Topology
-    def __init__(self, challenge: _Optional[_Union[Challenge, _Mapping]] = ..., registered: _Optional[_Union[Registered, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., transfer: _Optional[_Union[Transfer, _Mapping]] = ..., invalidate: _Optional[_Union[Invalidate, _Mapping]] = ..., request_report: _Optional[_Union[RequestReport, _Mapping]] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ...) -> None: ...
+    init_recovery: InitRecovery
+    update_replica: UpdateReplica
+    def __init__(self, challenge: _Optional[_Union[Challenge, _Mapping]] = ..., registered: _Optional[_Union[Registered, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., transfer: _Optional[_Union[Transfer, _Mapping]] = ..., invalidate: _Optional[_Union[Invalidate, _Mapping]] = ..., request_report: _Optional[_Union[RequestReport, _Mapping]] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., init_recovery: _Optional[_Union[InitRecovery, _Mapping]] = ..., update_replica: _Optional[_Union[UpdateReplica, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("uuid", "nonce", "software_version")
@@ -309,3 +317,61 @@ class Invalidate(_message.Message):
 class RequestReport(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class InitRecovery(_message.Message):
+    __slots__ = ("block_id", "generation_stamp", "recovery_id")
+    BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_STAMP_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_ID_FIELD_NUMBER: _ClassVar[int]
+    block_id: int
+    generation_stamp: int
+    recovery_id: int
+    def __init__(self, block_id: _Optional[int] = ..., generation_stamp: _Optional[int] = ..., recovery_id: _Optional[int] = ...) -> None: ...
+
+class RecoveryInfo(_message.Message):
+    __slots__ = ("block_id", "recovery_id", "found", "state", "generation_stamp", "length", "storage_id", "error")
+    BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_ID_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_STAMP_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    STORAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    block_id: int
+    recovery_id: int
+    found: bool
+    state: ReplicaState
+    generation_stamp: int
+    length: int
+    storage_id: str
+    error: str
+    def __init__(self, block_id: _Optional[int] = ..., recovery_id: _Optional[int] = ..., found: bool = ..., state: _Optional[_Union[ReplicaState, str]] = ..., generation_stamp: _Optional[int] = ..., length: _Optional[int] = ..., storage_id: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
+
+class UpdateReplica(_message.Message):
+    __slots__ = ("block_id", "recovery_id", "length")
+    BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_ID_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    block_id: int
+    recovery_id: int
+    length: int
+    def __init__(self, block_id: _Optional[int] = ..., recovery_id: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
+class ReplicaUpdated(_message.Message):
+    __slots__ = ("block_id", "recovery_id", "ok", "storage_id", "length", "xxh3", "error")
+    BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_ID_FIELD_NUMBER: _ClassVar[int]
+    OK_FIELD_NUMBER: _ClassVar[int]
+    STORAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    XXH3_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    block_id: int
+    recovery_id: int
+    ok: bool
+    storage_id: str
+    length: int
+    xxh3: int
+    error: str
+    def __init__(self, block_id: _Optional[int] = ..., recovery_id: _Optional[int] = ..., ok: bool = ..., storage_id: _Optional[str] = ..., length: _Optional[int] = ..., xxh3: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
