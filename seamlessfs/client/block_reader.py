@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -41,24 +42,26 @@ def read_block(
     length: int,
     client_name: str,
     verify: bool = True,
+    patience_s: float | None = None,
 ) -> BlockReader:
     """Asks a datanode for bytes [offset, offset + length) of a block.
 
     Args:
         verify: ask for checksums and check them.
+        patience_s: longest wait for the next `SLOW_BYTES`; None: the connector's time-out for the next byte.
 
     Raises:
-        ConnectionError, CallTimeout: the datanode cannot be reached or stopped answering.
+        ConnectionError, CallTimeout: the datanode cannot be reached, or kept the reader waiting.
         RemoteIOError: it refuses, for instance because it has no such replica.
     """
     request = ReadBlockOp(block, client_name, offset, length, verify).to_bytes()
     idle = connector.acquire_idle(replica.datanode.id)
     if idle is not None:
-        try:
+        if patience_s is not None:
+            connector.set_patience(idle, patience_s)
+        with contextlib.suppress(ConnectionError):
             return _start(connector, replica, block, (offset, length), request, idle)
-        except (ConnectionError, CallTimeout):
-            idle.close()
-    stream = connector.connect(replica.datanode.id)
+    stream = connector.connect(replica.datanode.id, patience_s=patience_s)
     return _start(connector, replica, block, (offset, length), request, stream)
 
 

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from seamlessfs.model.cluster import DatanodeId, Link
+from seamlessfs.model.errors import CallTimeout
 from seamlessfs.net.stream import BlockingStream
 from seamlessfs.net.traffic import TrafficClass, TrafficCounter
 
@@ -18,6 +19,8 @@ IDLE_MAX = 64
 """Idle connections of a process; more would only be open when many threads read from many datanodes at once."""
 WRITE_TIMEOUT_S = 480.0
 """A datanode that takes no byte for so long is taken for dead; HDFS waits as long."""
+SLOW_BYTES = 64 << 10
+"""A replica that gives less within the time after which a reader looks for a quicker one counts as slow."""
 
 _Address = tuple[str, int]
 
@@ -89,23 +92,40 @@ class DatanodeConnector:
         self._read_timeout_s = read_timeout_s
         self._idle_by_pid: dict[int, deque[_Idle]] = {}
 
-    def connect(self, datanode: DatanodeId, *, extra_timeout: float = 0.0) -> BlockingStream:
-        """Opens a connection. `extra_timeout` (seconds) is added to read and write time-outs: 5 s a pipeline target.
+    def connect(
+        self, datanode: DatanodeId, *, extra_timeout: float = 0.0, patience_s: float | None = None
+    ) -> BlockingStream:
+        """Opens a connection.
+
+        Args:
+            extra_timeout: seconds added to read and write time-outs: 5 s a pipeline target.
+            patience_s: see `set_patience`; it bounds the dialling too.
 
         Raises:
-            ConnectionError: it cannot be opened; the message names the datanode.
+            ConnectionError: it cannot be opened; the message names the datanode. CallTimeout: not in time.
         """
         address = self._address(datanode)
         source = (self._source_address, 0) if self._source_address else None
+        timeout_s = min(self._connect_timeout_s, patience_s or self._connect_timeout_s)
         try:
-            connection = socket.create_connection(address, self._connect_timeout_s, source)
+            connection = socket.create_connection(address, timeout_s, source)
+        except TimeoutError as error:
+            raise CallTimeout(f"datanode {address[0]}:{address[1]} did not answer for {timeout_s:g} s") from error
         except OSError as error:
             raise ConnectionError(f"cannot connect to datanode {address[0]}:{address[1]}: {error}") from error
-        return BlockingStream(
+        stream = BlockingStream(
             connection,
             read_timeout_s=self._read_timeout_s + extra_timeout,
             write_timeout_s=WRITE_TIMEOUT_S + extra_timeout,
         )
+        if patience_s is not None:
+            self.set_patience(stream, patience_s)
+        return stream
+
+    def set_patience(self, stream: BlockingStream, patience_s: float | None) -> None:
+        """How long a reader waits for the next `SLOW_BYTES` (or the rest, if less); None: the time-out for a byte."""
+        stream.set_timeouts(read_timeout_s=patience_s or self._read_timeout_s)
+        stream.least_bytes = SLOW_BYTES if patience_s else 0
 
     def acquire_idle(self, datanode: DatanodeId) -> BlockingStream | None:
         """An idle connection that is still open, or None."""
@@ -120,6 +140,7 @@ class DatanodeConnector:
 
     def release(self, datanode: DatanodeId, stream: BlockingStream) -> None:
         """Keeps a connection on which the datanode now waits for another request; gives up those kept for too long."""
+        self.set_patience(stream, None)
         idle, now_s = self._idle(), time.monotonic()
         idle.append(_Idle(self._address(datanode), now_s, stream))
         entries = list(idle)

@@ -24,7 +24,7 @@ from seamlessfs.client.replica_choice import (
 from seamlessfs.client.session import Session
 from seamlessfs.client.visible_length import fetch_visible_length
 from seamlessfs.model.block import LocatedBlock, ReplicaLocation
-from seamlessfs.model.errors import ChecksumMismatch, NoLiveReplica, SeamlessError
+from seamlessfs.model.errors import CallTimeout, ChecksumMismatch, NoLiveReplica, SeamlessError
 from seamlessfs.model.ids import DatanodeUuid
 
 PREFETCH_BLOCKS = 10
@@ -64,6 +64,7 @@ class FileReader:
         self._layout = layout
         self._wait = wait
         self._suspects: frozenset[DatanodeUuid] = frozenset()
+        self._slow: frozenset[DatanodeUuid] = frozenset()
         self._parked: list[_Stream] = []
         self._sequential_at = -1
         self._closed = False
@@ -185,12 +186,12 @@ class FileReader:
     def _fill_range(self, part: BlockRange, view: memoryview, stream_on: bool) -> None:
         """Reads one range of one block; bytes that arrived before a failure are verified and kept."""
         done = self._continue_parked(part, view)
-        attempts = Attempts()
+        attempts = Attempts(slow=self._slow)
         while done < part.length:
             decision = decide(part.located, attempts, self._suspects)
             if isinstance(decision, ReadReplica):
                 rest = BlockRange(part.located, part.start + done, part.length - done)
-                got, attempts = self._try_replica(decision.replica, rest, view[done:], attempts, stream_on)
+                got, attempts = self._try_replica(decision, rest, view[done:], attempts, stream_on)
                 done += got
             elif isinstance(decision, RefetchLocations):
                 self._wait(decision.wait_s)
@@ -199,7 +200,7 @@ class FileReader:
                 raise NoLiveReplica(explain(part.located, attempts, self.path))
 
     def _refetch(self, part: BlockRange) -> BlockRange:
-        self._suspects = frozenset()
+        self._suspects = self._slow = frozenset()
         fresh = self._fetch_blocks(part.offset, 1)
         self._layout = self._layout.merged(fresh)
         for located in fresh:
@@ -208,16 +209,18 @@ class FileReader:
         raise NoLiveReplica(f"{self.path} was replaced while being read; open it again")
 
     def _try_replica(
-        self, replica: ReplicaLocation, part: BlockRange, view: memoryview, attempts: Attempts, stream_on: bool
+        self, decision: ReadReplica, part: BlockRange, view: memoryview, attempts: Attempts, stream_on: bool
     ) -> tuple[int, Attempts]:
         """Reads from one replica; returns the bytes it gave and the attempts with its failure, if any."""
-        session = self._session
+        session, replica = self._session, decision.replica
         block_length = part.located.block.block.length
         end = block_length if stream_on else part.start + part.length
+        wanted = (part.start, end - part.start)
+        patience_s = None if decision.patient else session.options.hedge_after_s or None
         got = 0
         try:
             reader = read_block(
-                session.connector, replica, part.located.block, part.start, end - part.start, session.client_name
+                session.connector, replica, part.located.block, *wanted, session.client_name, patience_s=patience_s
             )
             stream = _Stream(reader, replica, part.located, part.start, end, os.getpid())
             try:
@@ -235,9 +238,17 @@ class FileReader:
             self._report_corrupt(part.located, replica, error)
             return got, attempts.failed(replica, str(error), corrupt=True)
         except (SeamlessError, OSError) as error:
+            if patience_s is not None and isinstance(error, CallTimeout):
+                self._note_slow(replica, error)
+                return got, attempts.slowed(replica)
             self._suspects |= {replica.datanode.id.uuid}
             return got, attempts.failed(replica, str(error) or type(error).__name__)
         return got, attempts
+
+    def _note_slow(self, replica: ReplicaLocation, error: CallTimeout) -> None:
+        """From now on this file is read elsewhere in the IDC, as long as there is an elsewhere."""
+        log.info("replica_slow path=%s datanode=%s %s", self.path, replica.datanode.id.xfer_address, error)
+        self._slow |= {replica.datanode.id.uuid}
 
     def _report_corrupt(self, located: LocatedBlock, replica: ReplicaLocation, error: ChecksumMismatch) -> None:
         log.warning("corrupt_replica path=%s datanode=%s %s", self.path, replica.datanode.id.xfer_address, error)
@@ -285,6 +296,8 @@ class FileReader:
                 stream.position += count
         except (SeamlessError, OSError) as error:
             log.info("stream_lost path=%s error=%s", self.path, error)
+            if isinstance(error, CallTimeout):
+                self._note_slow(stream.replica, error)
             stream.reader.close()
             return got
         except BaseException:

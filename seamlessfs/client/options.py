@@ -29,6 +29,7 @@ class ClientOptions:
         user: whose permissions count. real_user: who acts for them (needs the right of a proxy user).
         packet_bytes: data of a packet of a write; None: what the server says, at least 256 KiB.
         umask: bits taken from the permission of new files and directories.
+        hedge_after_s: a replica that keeps a read waiting for so long is left for another one of its IDC; 0: never.
         source_address: local address that connections are made from; it places the client in the topology.
         use_datanode_hostname: dial datanodes by name instead of by address.
         parallel_reads: threads that fetch ranges of one client at the same time.
@@ -50,6 +51,7 @@ class ClientOptions:
     connect_timeout_s: float = 20.0
     call_timeout_s: float = 120.0
     read_timeout_s: float = 60.0
+    hedge_after_s: float = 1.0
     source_address: str | None = None
     use_datanode_hostname: bool = False
     parallel_reads: int = 8
@@ -67,6 +69,8 @@ class ClientOptions:
         for name in ("connect_timeout_s", "call_timeout_s", "read_timeout_s"):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be more than 0 seconds")
+        if self.hedge_after_s < 0:
+            raise ConfigurationError(f"hedge_after_s is {self.hedge_after_s}; it must be 0 (never) or more seconds")
         if not 0 <= self.umask <= 0o777:
             raise ConfigurationError(f"umask is {self.umask:o}; expected an octal number from 000 to 777")
 
@@ -149,6 +153,7 @@ def client_settings(configuration: HadoopConfiguration) -> dict[str, Any]:
         "connect_timeout_s": configuration.duration_s("ipc.client.connect.timeout"),
         "call_timeout_s": configuration.duration_s("ipc.client.rpc-timeout.ms") or None,
         "read_timeout_s": configuration.duration_s("dfs.client.socket-timeout"),
+        "hedge_after_s": configuration.duration_s("dfs.client.hedged.read.threshold.millis"),
         "use_datanode_hostname": configuration.flag("dfs.client.use.datanode.hostname"),
     }
     return {name: value for name, value in values.items() if value is not None}

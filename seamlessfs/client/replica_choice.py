@@ -101,16 +101,22 @@ class Attempts:
         failures: since locations were fetched last.
         corrupt: datanodes whose replica differed from its checksum: never asked again by this read.
         refetches: how often locations were asked for again.
+        slow: datanodes that kept a reader waiting: asked again only when their IDC has no quicker one.
     """
 
     failures: tuple[Failure, ...] = ()
     corrupt: Set[DatanodeUuid] = field(default_factory=frozenset)
     refetches: int = 0
+    slow: Set[DatanodeUuid] = field(default_factory=frozenset)
 
     def failed(self, replica: ReplicaLocation, reason: str, corrupt: bool = False) -> Attempts:
         """These attempts and one more that failed."""
         marked = self.corrupt | {replica.datanode.id.uuid} if corrupt else self.corrupt
         return replace(self, failures=(*self.failures, Failure(replica, reason)), corrupt=marked)
+
+    def slowed(self, replica: ReplicaLocation) -> Attempts:
+        """These attempts and one that took too long while a quicker replica may be near."""
+        return replace(self, slow=self.slow | {replica.datanode.id.uuid})
 
     def refetched(self) -> Attempts:
         """These attempts with new locations: replicas that failed to answer get another chance, corrupt ones do not."""
@@ -119,9 +125,10 @@ class Attempts:
 
 @dataclass(frozen=True, slots=True)
 class ReadReplica:
-    """Decision: read from this replica."""
+    """Decision: read from this replica. `patient`: there is no other one in its IDC that may be quicker."""
 
     replica: ReplicaLocation
+    patient: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,17 +150,28 @@ def decide(located: LocatedBlock, attempts: Attempts, suspects: Set[DatanodeUuid
     """The next step of reading a block.
 
     The first replica in the namenode's order that has not failed in this round and is not corrupt; datanodes that
-    failed other reads of the file (`suspects`) come last. When none is left, locations are fetched again, a bounded
-    number of times.
+    failed other reads of the file (`suspects`) come last, slow ones last in their own IDC: slowness alone never makes
+    a read go to another IDC. When none is left, locations are fetched again, a bounded number of times.
     """
     tried = {failure.replica.datanode.id.uuid for failure in attempts.failures} | attempts.corrupt
     left = [replica for replica in located.locations if replica.datanode.id.uuid not in tried]
-    trusted = [replica for replica in left if replica.datanode.id.uuid not in suspects]
     if left:
-        return ReadReplica((trusted or left)[0])
+        return _choose(left, attempts.slow, suspects)
     if attempts.refetches < len(REFETCH_WAITS_S):
         return RefetchLocations(REFETCH_WAITS_S[attempts.refetches])
     return GiveUp()
+
+
+def _choose(left: list[ReplicaLocation], slow: Set[DatanodeUuid], suspects: Set[DatanodeUuid]) -> ReadReplica:
+    idcs = list(dict.fromkeys(replica.datanode.location.idc for replica in left))
+
+    def rank(replica: ReplicaLocation) -> tuple[bool, int, bool]:
+        uuid = replica.datanode.id.uuid
+        return uuid in suspects, idcs.index(replica.datanode.location.idc), uuid in slow
+
+    chosen, *others = sorted(left, key=rank)
+    quicker = any(rank(other)[:2] == rank(chosen)[:2] and not rank(other)[2] for other in others)
+    return ReadReplica(chosen, patient=not quicker)
 
 
 def explain(located: LocatedBlock, attempts: Attempts, path: str) -> str:

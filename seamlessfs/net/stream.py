@@ -32,9 +32,10 @@ class BlockingStream:
     Attributes:
         bytes_sent, bytes_received: everything that passed, in bytes. Whoever uses `socket` directly (sendfile) adds
             to them with `count`.
+        least_bytes: what has to arrive within the read time-out, unless less is left to read; 0: one byte.
     """
 
-    __slots__ = ("_pid", "bytes_received", "bytes_sent", "read_timeout_s", "socket", "write_timeout_s")
+    __slots__ = ("_pid", "bytes_received", "bytes_sent", "least_bytes", "read_timeout_s", "socket", "write_timeout_s")
 
     def __init__(
         self, connection: socket.socket, *, read_timeout_s: float = 60.0, write_timeout_s: float = 480.0
@@ -46,6 +47,7 @@ class BlockingStream:
         self._pid = os.getpid()
         self.bytes_sent = 0
         self.bytes_received = 0
+        self.least_bytes = 0
         self.set_timeouts(read_timeout_s=read_timeout_s, write_timeout_s=write_timeout_s)
 
     def set_timeouts(self, *, read_timeout_s: float | None = None, write_timeout_s: float | None = None) -> None:
@@ -101,6 +103,8 @@ class BlockingStream:
             if not received:
                 raise ConnectionResetError(f"{self.peer} ended the stream after {filled} of {wanted} bytes")
             filled += received
+            if received < self.least_bytes and filled < wanted:
+                raise CallTimeout(f"{self.peer} sent {received} bytes in {self.read_timeout_s:g} s")
         self.bytes_received += wanted
 
     def recv_exactly(self, size: int) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from seamlessfs.client.replica_choice import (
@@ -22,9 +24,9 @@ from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PoolId,
 NOBODY: frozenset[DatanodeUuid] = frozenset()
 
 
-def replica(number: int) -> ReplicaLocation:
+def replica(number: int, idc: str = "a") -> ReplicaLocation:
     node = DatanodeId(DatanodeUuid(f"dn{number}"), f"127.1.1.{number}", f"host{number}", 9866, 9864, 9867)
-    return ReplicaLocation(DatanodeInfo(node, Location("a", "r1")), StorageId(f"DS-{number}"))
+    return ReplicaLocation(DatanodeInfo(node, Location(idc, "r1")), StorageId(f"DS-{number}"))
 
 
 def located(*numbers: int, offset: int = 0, length: int = 100, block_id: int = 7) -> LocatedBlock:
@@ -32,26 +34,44 @@ def located(*numbers: int, offset: int = 0, length: int = 100, block_id: int = 7
     return LocatedBlock(block, offset, tuple(replica(number) for number in numbers))
 
 
+def chosen(block: LocatedBlock, attempts: Attempts, suspects: frozenset[DatanodeUuid] = NOBODY) -> str:
+    decision = decide(block, attempts, suspects)
+    assert isinstance(decision, ReadReplica)
+    return decision.replica.datanode.id.uuid + ("" if decision.patient else " for a while")
+
+
 def test_the_first_location_is_read_first() -> None:
-    assert decide(located(3, 1, 2), Attempts(), NOBODY) == ReadReplica(replica(3))
+    assert chosen(located(3, 1, 2), Attempts()) == "dn3 for a while"
 
 
 def test_after_a_failure_the_next_one_in_the_servers_order() -> None:
     attempts = Attempts().failed(replica(3), "refused")
-    assert decide(located(3, 1, 2), attempts, NOBODY) == ReadReplica(replica(1))
+    assert chosen(located(3, 1, 2), attempts) == "dn1 for a while"
+    assert chosen(located(3, 1), attempts) == "dn1"
 
 
 def test_a_suspect_comes_last_but_is_tried() -> None:
     suspects = frozenset({DatanodeUuid("dn1")})
     block = located(1, 2)
-    assert decide(block, Attempts(), suspects) == ReadReplica(replica(2))
-    assert decide(block, Attempts().failed(replica(2), "x"), suspects) == ReadReplica(replica(1))
+    assert chosen(block, Attempts(), suspects) == "dn2"
+    assert chosen(block, Attempts().failed(replica(2), "x"), suspects) == "dn1"
+
+
+def test_a_slow_replica_is_left_for_another_one_of_its_idc_and_never_for_another_idc() -> None:
+    block = replace(located(1, 2), locations=(replica(1), replica(2), replica(3, "b"), replica(4, "b")))
+    slow = Attempts().slowed(replica(1))
+    assert chosen(block, Attempts()) == "dn1 for a while"
+    assert chosen(block, slow) == "dn2"
+    assert chosen(block, slow.slowed(replica(2))) == "dn1"
+    assert chosen(block, slow.failed(replica(2), "refused")) == "dn1"
+    assert chosen(block, slow.failed(replica(2), "refused").failed(replica(1), "refused")) == "dn3 for a while"
+    assert chosen(block, slow.refetched()) == "dn2"
 
 
 def test_locations_are_refetched_a_bounded_number_of_times_then_it_gives_up() -> None:
     block, attempts, waits = located(1), Attempts(), []
     for _ in range(len(REFETCH_WAITS_S) + 1):
-        assert decide(block, attempts, NOBODY) == ReadReplica(replica(1))
+        assert chosen(block, attempts) == "dn1"
         attempts = attempts.failed(replica(1), "refused")
         decision = decide(block, attempts, NOBODY)
         if isinstance(decision, RefetchLocations):

@@ -47,6 +47,18 @@ def test_bytes_that_come_in_pieces(pair: Pair) -> None:
     assert right.recv_exactly(0) == b""
 
 
+def test_a_peer_that_only_trickles_is_too_slow_where_a_pace_is_asked(pair: Pair) -> None:
+    left, right = pair
+    right.set_timeouts(read_timeout_s=0.05)
+    right.least_bytes = 100
+    left.sendall(b"x" * 250)
+    right.recv_exactly_into(bytearray(200))
+    right.recv_exactly_into(bytearray(50))
+    left.sendall(b"x" * 99)
+    with pytest.raises(CallTimeout, match=r"sent 99 bytes in 0\.05 s"):
+        right.recv_exactly_into(bytearray(200))
+
+
 def test_read_times_out_and_goes_on(pair: Pair) -> None:
     left, right = pair
     right.set_timeouts(read_timeout_s=0.05)
