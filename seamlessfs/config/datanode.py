@@ -33,6 +33,9 @@ class DatanodeSettings(BaseModel):
     host: str = Field("127.0.0.1", description="Numeric address to listen on, and source of outgoing connections.")
     hostname: str = Field("", description="Name told to clients that dial names; empty: the address.")
     xfer_port: Port = Field(9866, description="Port of DataTransferProtocol.")
+    advertised_xfer_port: Port = Field(
+        0, description="Transfer port told to others, where a mapping stands between; 0: the one listened on."
+    )
     info_port: Port = Field(0, description="HTTP port told to clients; 0: none (nothing is served yet).")
     ipc_port: Port = Field(9867, description="Port of ClientDatanodeProtocol.")
     location: str = Field("", description="`/IDC/rack`; counts only where the cluster's topology says nothing.")

@@ -60,12 +60,12 @@ class Datanode:
         return self._uuid
 
     def identity(self) -> DatanodeId:
-        """Who this is and where it listens."""
+        """Who this is and where others reach it."""
         return DatanodeId(
             self._uuid,
             self.settings.host,
             self.settings.hostname or self.settings.host,
-            self.xfer_port,
+            self.settings.advertised_xfer_port or self.xfer_port,
             self.settings.info_port,
             self.ipc_port,
         )
