@@ -116,7 +116,7 @@ def test_without_a_fault_everything_passes_and_is_counted(proxy: TcpProxy, echo:
         sending = send_in_background(one, DATA)
         assert answer(one, len(DATA)) == DATA
         sending.join(WAIT_S)
-        assert (proxy.count(Direction.UP), proxy.count(Direction.DOWN)) == (len(DATA), len(DATA))
+        until(lambda: [proxy.count(direction) for direction in Direction] == [len(DATA)] * 2, "the counts", WAIT_S)
         one.shutdown(socket.SHUT_WR)
         assert one.recv(1) == b""
     assert echo.peers == ["127.0.0.9"]
