@@ -69,10 +69,11 @@ class CallReceived:
 
 @dataclass(frozen=True, slots=True)
 class CallRefused:
-    """A frame that is not a call was answered; the connection goes on."""
+    """A frame that is not a call was answered, or one that was not wanted now; the connection goes on."""
 
     reply: bytes
     reason: str
+    busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

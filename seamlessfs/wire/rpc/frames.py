@@ -95,44 +95,97 @@ def encode_frame(*messages: bytes) -> bytes:
 class FrameCutter:
     """Cuts a stream into the contents of its frames.
 
-    Invariant: holds less than one frame of the allowed length plus what one `feed` brought.
+    Invariant: holds less than one frame of the allowed length plus what was appended since the last `next`; what a
+    frame will need is never reserved, only what has come is held.
     Cost: a frame that arrives whole is copied once, one that arrives in pieces twice, however many there are.
     """
 
-    __slots__ = ("_need", "_pending", "frame_bytes_max")
+    __slots__ = ("_data", "_need", "_pending", "_position", "frame_bytes_max")
 
     def __init__(self, frame_bytes_max: int) -> None:
         self.frame_bytes_max = frame_bytes_max
+        self._data = b""
+        self._position = 0
         self._pending = bytearray()
         self._need = 4
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Contents of the frames that are complete now; iterate to the end.
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes that `next` has not looked at yet."""
+        return len(self._data) - self._position
+
+    @property
+    def incomplete_bytes(self) -> int:
+        """Bytes of a frame whose rest has not come."""
+        return len(self._pending)
+
+    def append(self, data: bytes) -> None:
+        """Takes what came in."""
+        self._data = self._data[self._position :] + data if self._position < len(self._data) else data
+        self._position = 0
+
+    def next(self) -> bytes | None:
+        """Content of the next frame that is complete, or None until more has come.
 
         `frame_bytes_max` may be changed between two frames.
 
         Raises:
             ProtocolError: a length is negative or above the limit; the stream cannot be read on.
         """
+        if self._pending:
+            return self._complete_pending()
+        data, start = self._data, self._position + 4
+        if start <= len(data):
+            end = start + self._checked(int.from_bytes(data[self._position : start], "big", signed=True))
+            if end <= len(data):
+                self._position = end
+                return data[start:end]
+            self._need = end - start + 4
+        self._pending += memoryview(data)[self._position :]
+        self.discard_unread()
+        return None
+
+    def take(self, size: int) -> bytes | None:
+        """The next `size` bytes, which are no frame, or None until they have come."""
+        self._top_up(size)
+        if len(self._pending) < size:
+            return None
+        taken, self._pending = bytes(self._pending), bytearray()
+        return taken
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Contents of the frames that are complete with these bytes; iterate to the end. Raises as `next`."""
+        self.append(data)
+        while (frame := self.next()) is not None:
+            yield frame
+
+    def discard_unread(self) -> None:
+        """Forgets what `next` has not looked at."""
+        self._data, self._position = b"", 0
+
+    def _complete_pending(self) -> bytes | None:
+        """Tops up the frame that came in pieces: first its length, then the rest."""
         pending = self._pending
-        if pending:
-            pending += data
-            if len(pending) < self._need:
-                return
-            data = bytes(pending)
-            pending.clear()
-        position = 0
-        available = len(data)
+        if len(pending) < 4:
+            self._top_up(4)
+            if len(pending) < 4:
+                return None
+            self._need = 4 + self._checked(int.from_bytes(pending, "big", signed=True))
+        self._top_up(self._need)
+        if len(pending) < self._need:
+            return None
+        self._pending = bytearray()
         self._need = 4
-        while position + 4 <= available:
-            size = int.from_bytes(data[position : position + 4], "big", signed=True)
-            if not 0 <= size <= self.frame_bytes_max:
-                raise ProtocolError(f"frame length {size} is not between 0 and {self.frame_bytes_max}")
-            end = position + 4 + size
-            if end > available:
-                self._need = 4 + size
-                break
-            yield data[position + 4 : end]
-            position = end
-        if position < available:
-            pending += memoryview(data)[position:]
+        return bytes(memoryview(pending)[4:])
+
+    def _top_up(self, wanted: int) -> None:
+        taken = min(wanted - len(self._pending), self.unread_bytes)
+        self._pending += memoryview(self._data)[self._position : self._position + taken]
+        self._position += taken
+        if self._position == len(self._data):
+            self.discard_unread()
+
+    def _checked(self, size: int) -> int:
+        if not 0 <= size <= self.frame_bytes_max:
+            raise ProtocolError(f"frame length {size} is not between 0 and {self.frame_bytes_max}")
+        return size

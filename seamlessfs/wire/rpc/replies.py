@@ -104,13 +104,18 @@ def encode_version_mismatch(version: int) -> bytes:
 
 
 class OutOfBand:
-    """The call to name in an answer when the peer's frame was not a call: no client id."""
+    """The call to name in an answer when the peer's frame was not taken as a call."""
 
     __slots__ = ("call_id", "client_id", "retry_count")
 
-    def __init__(self, call_id: int = frames.CALL_ID_INVALID, retry_count: int = frames.RETRY_COUNT_INVALID) -> None:
+    def __init__(
+        self,
+        call_id: int = frames.CALL_ID_INVALID,
+        retry_count: int = frames.RETRY_COUNT_INVALID,
+        client_id: bytes = b"",
+    ) -> None:
         self.call_id = call_id
-        self.client_id = b""
+        self.client_id = client_id
         self.retry_count = retry_count
 
 

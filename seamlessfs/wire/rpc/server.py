@@ -103,55 +103,85 @@ class ServerConnection:
 
     def __init__(self, header_cache: HeaderCache | None = None, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
         self.state = State.PREAMBLE
-        self._preamble = b""
         self._cutter = frames.FrameCutter(min(frame_bytes_max, HANDSHAKE_FRAME_BYTES_MAX))
         self._frame_bytes_max = frame_bytes_max
         self._headers: HeaderCache = {} if header_cache is None else header_cache
 
     def receive_data(self, data: bytes) -> list[Event]:
         """Events of these bytes, in their order; none once the connection is closed."""
+        self.feed(data)
         events: list[Event] = []
+        while (event := self.next_event()) is not None:
+            events.append(event)
+        return events
+
+    def feed(self, data: bytes) -> None:
+        """Takes bytes; `next_event` says what they mean."""
+        if self.state is not State.CLOSED:
+            self._cutter.append(data)
+
+    def next_event(self, busy: SeamlessError | None = None) -> Event | None:
+        """The next event of what was fed, or None until more has come, and for ever once the connection is closed.
+
+        Args:
+            busy: the answer to a call instead of reading it, from a server that has too many. All else is taken.
+        """
         if self.state is State.CLOSED:
-            return events
+            return None
         try:
             if self.state is State.PREAMBLE:
-                data = self._take_preamble(data, events)
-            for frame in self._cutter.feed(data):
-                events.append(self._take_frame(frame))  # noqa: PERF401 - keeps the events before a fault
+                return self._take_preamble()
+            frame = self._cutter.next()
+            return None if frame is None else self._take_frame(frame, busy)
         except _FatalError as fault:
-            self.state = State.CLOSED
-            events.append(Closed(fault.reply, fault.reason))
+            self._close()
+            return Closed(fault.reply, fault.reason)
         except ProtocolError as error:
-            self.state = State.CLOSED
-            events.append(Closed(b"", error.message))
-        return events
+            self._close()
+            return Closed(b"", error.message)
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes that were fed and that `next_event` has not looked at: calls that wait to be taken."""
+        return self._cutter.unread_bytes
+
+    @property
+    def incomplete_bytes(self) -> int:
+        """Bytes of a frame whose rest has not come."""
+        return self._cutter.incomplete_bytes
+
+    def discard_unread(self) -> None:
+        """Forgets calls that wait to be taken."""
+        self._cutter.discard_unread()
+
+    def _close(self) -> None:
+        self.state = State.CLOSED
+        self._cutter = frames.FrameCutter(0)
 
     def refuse(self, error: SeamlessError) -> bytes:
         """The answer to a context whose user may not come in; the connection takes nothing more."""
-        self.state = State.CLOSED
+        self._close()
         call = OutOfBand(frames.CALL_ID_CONTEXT)
         code = RpcResponseHeaderProto.FATAL_UNAUTHORIZED
         return encode_fatal(call, code, class_name_for(error), message_for(error))
 
-    def _take_preamble(self, data: bytes, events: list[Event]) -> bytes:
-        data = self._preamble + data
-        if len(data) < frames.PREAMBLE_BYTES:
-            self._preamble = data
-            return b""
+    def _take_preamble(self) -> Event | None:
+        data = self._cutter.take(frames.PREAMBLE_BYTES)
+        if data is None:
+            return None
         magic, version, auth = data[:4], int.from_bytes(data[4:5], signed=True), data[6]
         if magic == b"GET ":
             raise _FatalError(replies.HTTP_REPLY, "an HTTP request")
         if magic != frames.MAGIC or version != IPC_VERSION:
-            reason = f"preamble {data[: frames.PREAMBLE_BYTES]!r} is not that of version {IPC_VERSION}"
+            reason = f"preamble {data!r} is not that of version {IPC_VERSION}"
             raise _FatalError(replies.encode_version_mismatch(version), reason)
         if auth not in (frames.AUTH_NONE, frames.AUTH_SASL):
             number = int.from_bytes(data[6:7], signed=True)
             raise _unauthorized(IpcError(f"Unknown auth protocol:{number}"))
         self.state = State.SASL if auth == frames.AUTH_SASL else State.CONTEXT
-        events.append(Connected(data[5], auth == frames.AUTH_SASL))
-        return data[frames.PREAMBLE_BYTES :]
+        return Connected(data[5], auth == frames.AUTH_SASL)
 
-    def _take_frame(self, frame: bytes) -> Event:
+    def _take_frame(self, frame: bytes, busy: SeamlessError | None) -> Event:
         header = RpcRequestHeaderProto()
         try:
             serialized, position = frames.split_delimited(frame, 0)
@@ -174,6 +204,8 @@ class ServerConnection:
         if refusal is not None:
             raise _invalid(header, refusal)
         if kind is _Kind.CALL:
+            if busy is not None:
+                return CallRefused(encode_error(_band(header, header.clientId), busy), busy.message, busy=True)
             return self._take_call(header, frame, position)
         if kind is _Kind.CONTEXT:
             return self._take_context(header, frame, position)
@@ -245,8 +277,8 @@ class ServerConnection:
         return SaslNegotiated(b"" if step.reply is None else replies.encode_sasl(step.reply))
 
 
-def _band(header: RpcRequestHeaderProto) -> OutOfBand:
-    return OutOfBand(header.callId, header.retryCount)
+def _band(header: RpcRequestHeaderProto, client_id: bytes = b"") -> OutOfBand:
+    return OutOfBand(header.callId, header.retryCount, client_id)
 
 
 def _rpc_op_fault(header: RpcRequestHeaderProto) -> str:
