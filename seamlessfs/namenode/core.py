@@ -22,6 +22,7 @@ from seamlessfs.model.cluster import DatanodeInfo, Location
 from seamlessfs.model.errors import AccessDenied
 from seamlessfs.model.ids import BlockId, InodeId, PolicyId
 from seamlessfs.model.policy import PlacementPolicy
+from seamlessfs.model.principal import Principal
 from seamlessfs.namenode.events import event
 from seamlessfs.namenode.writer import Writer
 from seamlessfs.namespace.context import Context, NamespaceLimits
@@ -45,10 +46,34 @@ def mono_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
+class SteadyClock:
+    """What leases and the retry cache go by: it runs evenly, and stands still while the process does.
+
+    It starts at the wall clock's time, so that what was stamped before a restart is of a known age after it. Time in
+    which the process was stopped counts for no more than `gap_max_ms`: nobody could be heard then. It must be read
+    more often than that.
+    """
+
+    def __init__(
+        self, gap_max_ms: int = 1000, wall: Callable[[], int] = wall_ms, mono: Callable[[], int] = mono_ms
+    ) -> None:
+        self._gap_max_ms = gap_max_ms
+        self._mono = mono
+        self._read_at_ms = mono()
+        self._now_ms = wall()
+
+    def now_ms(self) -> int:
+        at_ms = self._mono()
+        self._now_ms += min(at_ms - self._read_at_ms, self._gap_max_ms)
+        self._read_at_ms = at_ms
+        return self._now_ms
+
+
 class Core:
     """The namenode's parts, and the two ways to change the namespace through them.
 
     Attributes:
+        clock: what leases and the retry cache go by.
         dispatch: carries commands of the block manager to datanodes; set once the control service is there.
         reports: set whenever replicas were reported, for calls that wait for them.
         transfer_ended: set whenever a background copy has ended.
@@ -74,6 +99,7 @@ class Core:
         self.limits = limits
         self.identity = identity
         self.superuser = superuser
+        self.clock = SteadyClock()
         self.policies: dict[PolicyId, PlacementPolicy] = {
             policy.id: policy for policy in namespace.storage_policies(writer.view())
         }
@@ -88,7 +114,12 @@ class Core:
 
     def context(self, call: CallContext) -> Context:
         """The call as the namespace sees it."""
-        return Context(wall_ms(), call.principal, self.limits)
+        return Context(wall_ms(), call.principal, self.limits, steady_ms=self.clock.now_ms())
+
+    def own_context(self) -> Context:
+        """What the namenode does by itself, as the namespace sees it."""
+        caller = Principal(self.superuser, superuser=True)
+        return Context(wall_ms(), caller, self.limits, steady_ms=self.clock.now_ms())
 
     def view(self) -> ReadView:
         """Everything that is durable."""
@@ -125,7 +156,7 @@ class Core:
 
         def run(tx: Transaction) -> bytes:
             answer = operation(tx, context).SerializeToString()
-            self.namespace.retries.remember(tx, context.now_ms, *key, answer)
+            self.namespace.retries.remember(tx, context.steady_ms, *key, answer)
             return answer
 
         future = asyncio.ensure_future(self.writer.submit(run))

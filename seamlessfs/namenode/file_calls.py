@@ -227,7 +227,7 @@ class FileCalls:
         return pb.FsyncResponseProto()
 
     def renew_lease(self, call: CallContext, request: pb.RenewLeaseRequestProto) -> pb.RenewLeaseResponseProto:
-        self.core.namespace.renew_lease(request.clientName, self.core.context(call).now_ms)
+        self.core.namespace.renew_lease(request.clientName, self.core.clock.now_ms())
         return pb.RenewLeaseResponseProto()
 
     async def recover_lease(

@@ -99,7 +99,7 @@ class Namenode:
         identity = Namespace.identity(self.writer.view())
         if identity is None:
             identity = _new_identity(settings.rpc_host)
-            context = Context(wall_ms(), Principal(superuser, superuser=True), limits)
+            context = Context(wall_ms(), Principal(superuser, superuser=True), limits, steady_ms=wall_ms())
             await self.writer.submit(lambda tx: Namespace.format(tx, context, identity))
             event(LOG, "formatted", cluster=identity.cluster_id, pool=identity.pool_id)
         namespace = Namespace(identity.pool_id, limits)
@@ -232,6 +232,7 @@ def _first_idc(rules: TopologyRules) -> str:
 
 def _limits(settings: NamenodeSettings) -> NamespaceLimits:
     return NamespaceLimits(
+        listing_page=settings.listing_page,
         block_bytes_min=settings.min_block_size,
         replication_max=settings.max_replication,
         supergroup=settings.supergroup,

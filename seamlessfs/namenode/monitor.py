@@ -7,8 +7,7 @@ import contextlib
 import logging
 
 from seamlessfs.model.ids import InodeId
-from seamlessfs.model.principal import Principal
-from seamlessfs.namenode.core import Core, mono_ms, wall_ms
+from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.events import event
 from seamlessfs.namespace.context import Context
 
@@ -18,6 +17,7 @@ REAP_BATCH = 1000
 """Inodes removed in one operation: no operation holds the writer for long."""
 
 RETRY_BATCH = 5000
+CLOCK_INTERVAL_S = 0.2
 LEASE_INTERVAL_S = 2.0
 TICK_SPACING_S = 0.02
 """Least time between looks at what is owed, however many copies end."""
@@ -33,13 +33,20 @@ class Monitor:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._clock())
             group.create_task(self._redundancy())
             group.create_task(self._reaper())
             group.create_task(self._leases())
             group.create_task(self._retries())
 
     def _context(self) -> Context:
-        return Context(wall_ms(), Principal(self.core.superuser, superuser=True), self.core.limits)
+        return self.core.own_context()
+
+    async def _clock(self) -> None:
+        """Reads the steady clock so often that it takes no busy moment for a standstill."""
+        while True:
+            self.core.clock.now_ms()
+            await asyncio.sleep(CLOCK_INTERVAL_S)
 
     async def _redundancy(self) -> None:
         """Ticks each interval, and soon after a copy has ended, so that the next one takes its place."""
@@ -76,7 +83,7 @@ class Monitor:
             if self.core.safe_mode:
                 continue
             view = self.core.view()
-            expired = {inode_id for _, inode_id in self.core.namespace.expired_leases(view, wall_ms())}
+            expired = {inode_id for _, inode_id in self.core.namespace.expired_leases(view, self.core.clock.now_ms())}
             for inode_id in sorted(expired.union(self.core.namespace.recovering(view))):
                 await self._release(inode_id)
 
@@ -99,5 +106,5 @@ class Monitor:
             count = RETRY_BATCH
             while count == RETRY_BATCH:
                 count = await self.core.writer.submit(
-                    lambda tx: self.core.namespace.retries.expire(tx, wall_ms(), RETRY_BATCH)
+                    lambda tx: self.core.namespace.retries.expire(tx, self.core.clock.now_ms(), RETRY_BATCH)
                 )

@@ -40,11 +40,18 @@ class NamespaceLimits:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One call. Units: now_ms in milliseconds since the epoch."""
+    """One call.
+
+    Attributes:
+        now_ms: milliseconds since the epoch: what files are stamped with. It may jump, either way.
+        steady_ms: milliseconds of a clock that runs evenly and stands still while nobody could be heard: what leases
+            and the retry cache go by.
+    """
 
     now_ms: int
     caller: Principal
     limits: NamespaceLimits = field(default_factory=NamespaceLimits)
+    steady_ms: int = field(kw_only=True)
 
     @property
     def privileged(self) -> bool:

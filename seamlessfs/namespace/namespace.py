@@ -201,13 +201,13 @@ class Namespace:
     ) -> None:
         writing.update_pipeline(self._state, tx, client_name, old, new, storages)
 
-    def renew_lease(self, client_name: str, now_ms: int) -> None:
+    def renew_lease(self, client_name: str, steady_ms: int) -> None:
         """In memory only; a client that has nothing open has nothing to renew."""
-        self._state.leases.renew(client_name, now_ms)
+        self._state.leases.renew(client_name, steady_ms)
 
-    def expired_leases(self, view: ReadView, now_ms: int) -> list[tuple[str, InodeId]]:
+    def expired_leases(self, view: ReadView, steady_ms: int) -> list[tuple[str, InodeId]]:
         """Files whose holders have been silent over the hard limit: to be released."""
-        return self._state.leases.expired(view, now_ms, self.limits.hard_lease_ms)
+        return self._state.leases.expired(view, steady_ms, self.limits.hard_lease_ms)
 
     def recover_lease(
         self,

@@ -27,17 +27,18 @@ PIPELINE = (StorageId("DS-1"), StorageId("DS-2"))
 
 
 class Harness:
-    """Runs operations one after another at a time that the test moves."""
+    """Runs operations one after another at a time that the test moves. `jump_ms`: how wrong the wall clock is."""
 
     def __init__(self, limits: NamespaceLimits = LIMITS) -> None:
         self.limits = limits
         self.now_ms = 1_000_000
+        self.jump_ms = 0
         self.overlay = Overlay(MemoryStore())
         self.namespace = Namespace(IDENTITY.pool_id, limits)
         self.run(lambda tx: self.namespace.format(tx, self.ctx(), IDENTITY))
 
     def ctx(self, caller: Principal = ROOT) -> Context:
-        return Context(self.now_ms, caller, self.limits)
+        return Context(self.now_ms + self.jump_ms, caller, self.limits, steady_ms=self.now_ms)
 
     def run(self, operation: Callable[[Transaction], T]) -> T:
         """One operation as one batch; totals are checked against a recount, also when it raises."""

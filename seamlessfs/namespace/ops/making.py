@@ -124,7 +124,7 @@ def create(state: State, tx: Transaction, ctx: Context, request: CreateRequest) 
     )
     _link(tx, ctx, parent, at.names[-1], file, Totals(files=1))
     tx.put(keys.lease(request.client_name, file.id), encode_lease(tx.txid))
-    state.leases.grant(request.client_name, ctx.now_ms)
+    state.leases.grant(request.client_name, ctx.steady_ms)
     return status_of(file, b"", policy.id)
 
 

@@ -39,7 +39,7 @@ def refuse_if_open(
     last = totals.last_block(tx, file)
     if last is not None and last.state is BlockState.UNDER_RECOVERY:
         raise RecoveryInProgress(f"{failed} because another recovery is in progress by {file.holder} on {file.machine}")
-    if state.leases.silent_ms(file.holder, ctx.now_ms) > ctx.limits.soft_lease_ms:
+    if state.leases.silent_ms(file.holder, ctx.steady_ms) > ctx.limits.soft_lease_ms:
         raise RecoveryInProgress(f"{failed} because lease recovery is in progress. Try again later.")
     raise AlreadyBeingCreated(f"{failed} because this file lease is currently owned by {file.holder} on {file.machine}")
 
@@ -119,7 +119,7 @@ def _take(state: State, tx: Transaction, ctx: Context, file: File) -> None:
     tx.delete(keys.lease(file.holder, file.id))
     tx.put(keys.lease(leases.RECOVERY_HOLDER, file.id), encode_lease(tx.txid))
     tree.replace(tx, file._replace(holder=leases.RECOVERY_HOLDER))
-    state.leases.grant(leases.RECOVERY_HOLDER, ctx.now_ms)
+    state.leases.grant(leases.RECOVERY_HOLDER, ctx.steady_ms)
 
 
 def _drop_last(tx: Transaction, file: File) -> File:

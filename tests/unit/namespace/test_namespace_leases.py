@@ -46,6 +46,20 @@ def test_only_silent_holders_expire(h: Harness) -> None:
     assert h.namespace.expired_leases(h.view(), h.now_ms) == [("A", first), ("B", second)]
 
 
+@pytest.mark.parametrize("jump_ms", [-900_000, 10 * 1_200_000])
+def test_a_wall_clock_that_jumps_ends_no_lease(h: Harness, jump_ms: int) -> None:
+    h.create("/f", client="A")
+    h.jump_ms = jump_ms
+    h.create("/g", client="B")
+    assert h.namespace.expired_leases(h.view(), h.ctx().steady_ms) == []
+    with pytest.raises(AlreadyBeingCreated, match="currently owned by A"):
+        h.create("/f", client="B")
+    h.jump_ms = 0
+    h.now_ms += h.limits.soft_lease_ms + 1
+    with pytest.raises(RecoveryInProgress, match="lease recovery is in progress"):
+        h.create("/f", client="C")
+
+
 def test_after_a_restart_every_holder_counts_as_heard_of(h: Harness) -> None:
     inode_id = h.create("/f", client="A").inode_id
     h.now_ms += 10 * h.limits.hard_lease_ms
