@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16seamless/control.proto\x12\x12seamlessfs.control\"\xd9\x03\n\x0c\x46romDatanode\x12*\n\x05hello\x18\x01 \x01(\x0b\x32\x19.seamlessfs.control.HelloH\x00\x12\x30\n\x08register\x18\x02 \x01(\x0b\x32\x1c.seamlessfs.control.RegisterH\x00\x12\x32\n\theartbeat\x18\x03 \x01(\x0b\x32\x1d.seamlessfs.control.HeartbeatH\x00\x12\x37\n\x0c\x62lock_report\x18\x04 \x01(\x0b\x32\x1f.seamlessfs.control.BlockReportH\x00\x12=\n\x0freplica_changes\x18\x05 \x01(\x0b\x32\".seamlessfs.control.ReplicaChangesH\x00\x12=\n\x0ftransfer_result\x18\x06 \x01(\x0b\x32\".seamlessfs.control.TransferResultH\x00\x12\x39\n\rrecovery_info\x18\x07 \x01(\x0b\x32 .seamlessfs.control.RecoveryInfoH\x00\x12=\n\x0freplica_updated\x18\x08 \x01(\x0b\x32\".seamlessfs.control.ReplicaUpdatedH\x00\x42\x06\n\x04\x62ody\"\xff\x03\n\x0c\x46romNamenode\x12\x32\n\tchallenge\x18\x01 \x01(\x0b\x32\x1d.seamlessfs.control.ChallengeH\x00\x12\x34\n\nregistered\x18\x02 \x01(\x0b\x32\x1e.seamlessfs.control.RegisteredH\x00\x12.\n\x07refused\x18\x03 \x01(\x0b\x32\x1b.seamlessfs.control.RefusedH\x00\x12\x30\n\x08transfer\x18\x04 \x01(\x0b\x32\x1c.seamlessfs.control.TransferH\x00\x12\x34\n\ninvalidate\x18\x05 \x01(\x0b\x32\x1e.seamlessfs.control.InvalidateH\x00\x12;\n\x0erequest_report\x18\x06 \x01(\x0b\x32!.seamlessfs.control.RequestReportH\x00\x12\x30\n\x08topology\x18\x07 \x01(\x0b\x32\x1c.seamlessfs.control.TopologyH\x00\x12\x39\n\rinit_recovery\x18\x08 \x01(\x0b\x32 .seamlessfs.control.InitRecoveryH\x00\x12;\n\x0eupdate_replica\x18\t \x01(\x0b\x32!.seamlessfs.control.UpdateReplicaH\x00\x42\x06\n\x04\x62ody\">\n\x05Hello\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\r\n\x05nonce\x18\x02 \x01(\x0c\x12\x18\n\x10software_version\x18\x03 \x01(\t\")\n\tChallenge\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"\xdb\x01\n\x08Register\x12\r\n\x05proof\x18\x01 \x01(\x0c\x12\x12\n\ncluster_id\x18\x02 \x01(\t\x12\x10\n\x08hostname\x18\x03 \x01(\t\x12\n\n\x02ip\x18\x04 \x01(\t\x12\x11\n\txfer_port\x18\x05 \x01(\r\x12\x11\n\tinfo_port\x18\x06 \x01(\r\x12\x10\n\x08ipc_port\x18\x07 \x01(\r\x12\x10\n\x08location\x18\x08 \x01(\t\x12-\n\x08storages\x18\t \x03(\x0b\x32\x1b.seamlessfs.control.Storage\x12\x15\n\rstarted_at_ms\x18\n \x01(\x04\"\xce\x01\n\nRegistered\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07pool_id\x18\x02 \x01(\t\x12\x14\n\x0cnamespace_id\x18\x03 \x01(\r\x12\x15\n\rcreated_at_ms\x18\x04 \x01(\x04\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12\x1d\n\x15heartbeat_interval_ms\x18\x06 \x01(\r\x12\x10\n\x08location\x18\x07 \x01(\t\x12.\n\x08topology\x18\x08 \x01(\x0b\x32\x1c.seamlessfs.control.Topology\"\x19\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\"1\n\x0cTopologyRule\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\";\n\x08Topology\x12/\n\x05rules\x18\x01 \x03(\x0b\x32 .seamlessfs.control.TopologyRule\"v\n\x07Storage\x12\x12\n\nstorage_id\x18\x01 \x01(\t\x12\x14\n\x0cstorage_type\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x04\x12\x0c\n\x04used\x18\x04 \x01(\x04\x12\x11\n\tremaining\x18\x05 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x08\"\x9e\x01\n\x0bLinkTraffic\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x15\n\rtraffic_class\x18\x03 \x01(\t\x12\x14\n\x0cpayload_sent\x18\x04 \x01(\x04\x12\x18\n\x10payload_received\x18\x05 \x01(\x04\x12\x11\n\twire_sent\x18\x06 \x01(\x04\x12\x15\n\rwire_received\x18\x07 \x01(\x04\"\xab\x01\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\x08storages\x18\x02 \x03(\x0b\x32\x1b.seamlessfs.control.Storage\x12\x10\n\x08xceivers\x18\x03 \x01(\r\x12\x30\n\x07traffic\x18\x04 \x03(\x0b\x32\x1f.seamlessfs.control.LinkTraffic\x12\x19\n\x11transfers_running\x18\x05 \x01(\r\"\xd0\x01\n\x0b\x42lockReport\x12\x12\n\nstorage_id\x18\x01 \x01(\t\x12\x11\n\treport_id\x18\x02 \x01(\x04\x12\x0c\n\x04part\x18\x03 \x01(\r\x12\r\n\x05parts\x18\x04 \x01(\r\x12\x11\n\tblock_ids\x18\x05 \x03(\x04\x12\x19\n\x11generation_stamps\x18\x06 \x03(\x04\x12\x0f\n\x07lengths\x18\x07 \x03(\x04\x12\x30\n\x06states\x18\x08 \x03(\x0e\x32 .seamlessfs.control.ReplicaState\x12\x0c\n\x04xxh3\x18\t \x03(\x06\"\xe2\x01\n\rReplicaChange\x12\x34\n\x04kind\x18\x01 \x01(\x0e\x32&.seamlessfs.control.ReplicaChange.Kind\x12\x12\n\nstorage_id\x18\x02 \x01(\t\x12\x10\n\x08\x62lock_id\x18\x03 \x01(\x04\x12\x18\n\x10generation_stamp\x18\x04 \x01(\x04\x12\x0e\n\x06length\x18\x05 \x01(\x04\x12\x0c\n\x04xxh3\x18\x06 \x01(\x06\"=\n\x04Kind\x12\x0c\n\x08RECEIVED\x10\x00\x12\r\n\tRECEIVING\x10\x01\x12\x0b\n\x07\x44\x45LETED\x10\x02\x12\x0b\n\x07\x43ORRUPT\x10\x03\"D\n\x0eReplicaChanges\x12\x32\n\x07\x63hanges\x18\x01 \x03(\x0b\x32!.seamlessfs.control.ReplicaChange\"\x95\x01\n\x06Target\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x10\n\x08hostname\x18\x03 \x01(\t\x12\x11\n\txfer_port\x18\x04 \x01(\r\x12\x10\n\x08ipc_port\x18\x05 \x01(\r\x12\x12\n\nstorage_id\x18\x06 \x01(\t\x12\x14\n\x0cstorage_type\x18\x07 \x01(\t\x12\x10\n\x08location\x18\x08 \x01(\t\"\xb1\x01\n\x08Transfer\x12\x13\n\x0btransfer_id\x18\x01 \x01(\x04\x12\x10\n\x08\x62lock_id\x18\x02 \x01(\x04\x12\x18\n\x10generation_stamp\x18\x03 \x01(\x04\x12\x0e\n\x06length\x18\x04 \x01(\x04\x12+\n\x07targets\x18\x05 \x03(\x0b\x32\x1a.seamlessfs.control.Target\x12\x18\n\x10rate_bytes_per_s\x18\x06 \x01(\x04\x12\r\n\x05\x63\x61use\x18\x07 \x01(\t\"T\n\x0eTransferResult\x12\x13\n\x0btransfer_id\x18\x01 \x01(\x04\x12\n\n\x02ok\x18\x02 \x01(\x08\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nbytes_sent\x18\x04 \x01(\x04\"\xa0\x01\n\nInvalidate\x12\x38\n\x08replicas\x18\x01 \x03(\x0b\x32&.seamlessfs.control.Invalidate.Replica\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x1aI\n\x07Replica\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x18\n\x10generation_stamp\x18\x02 \x01(\x04\x12\x12\n\nstorage_id\x18\x03 \x01(\t\"\x0f\n\rRequestReport\"O\n\x0cInitRecovery\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x18\n\x10generation_stamp\x18\x02 \x01(\x04\x12\x13\n\x0brecovery_id\x18\x03 \x01(\x04\"\xc2\x01\n\x0cRecoveryInfo\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x13\n\x0brecovery_id\x18\x02 \x01(\x04\x12\r\n\x05\x66ound\x18\x03 \x01(\x08\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .seamlessfs.control.ReplicaState\x12\x18\n\x10generation_stamp\x18\x05 \x01(\x04\x12\x0e\n\x06length\x18\x06 \x01(\x04\x12\x12\n\nstorage_id\x18\x07 \x01(\t\x12\r\n\x05\x65rror\x18\x08 \x01(\t\"F\n\rUpdateReplica\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x13\n\x0brecovery_id\x18\x02 \x01(\x04\x12\x0e\n\x06length\x18\x03 \x01(\x04\"\x84\x01\n\x0eReplicaUpdated\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x13\n\x0brecovery_id\x18\x02 \x01(\x04\x12\n\n\x02ok\x18\x03 \x01(\x08\x12\x12\n\nstorage_id\x18\x04 \x01(\t\x12\x0e\n\x06length\x18\x05 \x01(\x04\x12\x0c\n\x04xxh3\x18\x06 \x01(\x06\x12\r\n\x05\x65rror\x18\x07 \x01(\t*G\n\x0cReplicaState\x12\r\n\tFINALIZED\x10\x00\x12\x07\n\x03RBW\x10\x01\x12\x07\n\x03RWR\x10\x02\x12\x07\n\x03RUR\x10\x03\x12\r\n\tTEMPORARY\x10\x04\x32\\\n\x07\x43ontrol\x12Q\n\x07Session\x12 .seamlessfs.control.FromDatanode\x1a .seamlessfs.control.FromNamenode(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16seamless/control.proto\x12\x12seamlessfs.control\"\xd9\x03\n\x0c\x46romDatanode\x12*\n\x05hello\x18\x01 \x01(\x0b\x32\x19.seamlessfs.control.HelloH\x00\x12\x30\n\x08register\x18\x02 \x01(\x0b\x32\x1c.seamlessfs.control.RegisterH\x00\x12\x32\n\theartbeat\x18\x03 \x01(\x0b\x32\x1d.seamlessfs.control.HeartbeatH\x00\x12\x37\n\x0c\x62lock_report\x18\x04 \x01(\x0b\x32\x1f.seamlessfs.control.BlockReportH\x00\x12=\n\x0freplica_changes\x18\x05 \x01(\x0b\x32\".seamlessfs.control.ReplicaChangesH\x00\x12=\n\x0ftransfer_result\x18\x06 \x01(\x0b\x32\".seamlessfs.control.TransferResultH\x00\x12\x39\n\rrecovery_info\x18\x07 \x01(\x0b\x32 .seamlessfs.control.RecoveryInfoH\x00\x12=\n\x0freplica_updated\x18\x08 \x01(\x0b\x32\".seamlessfs.control.ReplicaUpdatedH\x00\x42\x06\n\x04\x62ody\"\xff\x03\n\x0c\x46romNamenode\x12\x32\n\tchallenge\x18\x01 \x01(\x0b\x32\x1d.seamlessfs.control.ChallengeH\x00\x12\x34\n\nregistered\x18\x02 \x01(\x0b\x32\x1e.seamlessfs.control.RegisteredH\x00\x12.\n\x07refused\x18\x03 \x01(\x0b\x32\x1b.seamlessfs.control.RefusedH\x00\x12\x30\n\x08transfer\x18\x04 \x01(\x0b\x32\x1c.seamlessfs.control.TransferH\x00\x12\x34\n\ninvalidate\x18\x05 \x01(\x0b\x32\x1e.seamlessfs.control.InvalidateH\x00\x12;\n\x0erequest_report\x18\x06 \x01(\x0b\x32!.seamlessfs.control.RequestReportH\x00\x12\x30\n\x08topology\x18\x07 \x01(\x0b\x32\x1c.seamlessfs.control.TopologyH\x00\x12\x39\n\rinit_recovery\x18\x08 \x01(\x0b\x32 .seamlessfs.control.InitRecoveryH\x00\x12;\n\x0eupdate_replica\x18\t \x01(\x0b\x32!.seamlessfs.control.UpdateReplicaH\x00\x42\x06\n\x04\x62ody\">\n\x05Hello\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\r\n\x05nonce\x18\x02 \x01(\x0c\x12\x18\n\x10software_version\x18\x03 \x01(\t\")\n\tChallenge\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"\xdb\x01\n\x08Register\x12\r\n\x05proof\x18\x01 \x01(\x0c\x12\x12\n\ncluster_id\x18\x02 \x01(\t\x12\x10\n\x08hostname\x18\x03 \x01(\t\x12\n\n\x02ip\x18\x04 \x01(\t\x12\x11\n\txfer_port\x18\x05 \x01(\r\x12\x11\n\tinfo_port\x18\x06 \x01(\r\x12\x10\n\x08ipc_port\x18\x07 \x01(\r\x12\x10\n\x08location\x18\x08 \x01(\t\x12-\n\x08storages\x18\t \x03(\x0b\x32\x1b.seamlessfs.control.Storage\x12\x15\n\rstarted_at_ms\x18\n \x01(\x04\"\xe8\x01\n\nRegistered\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x0f\n\x07pool_id\x18\x02 \x01(\t\x12\x14\n\x0cnamespace_id\x18\x03 \x01(\r\x12\x15\n\rcreated_at_ms\x18\x04 \x01(\x04\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12\x1d\n\x15heartbeat_interval_ms\x18\x06 \x01(\r\x12\x10\n\x08location\x18\x07 \x01(\t\x12.\n\x08topology\x18\x08 \x01(\x0b\x32\x1c.seamlessfs.control.Topology\x12\x18\n\x10generation_stamp\x18\t \x01(\x04\"\x19\n\x07Refused\x12\x0e\n\x06reason\x18\x01 \x01(\t\"1\n\x0cTopologyRule\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\";\n\x08Topology\x12/\n\x05rules\x18\x01 \x03(\x0b\x32 .seamlessfs.control.TopologyRule\"v\n\x07Storage\x12\x12\n\nstorage_id\x18\x01 \x01(\t\x12\x14\n\x0cstorage_type\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x04\x12\x0c\n\x04used\x18\x04 \x01(\x04\x12\x11\n\tremaining\x18\x05 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x08\"\x9e\x01\n\x0bLinkTraffic\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x15\n\rtraffic_class\x18\x03 \x01(\t\x12\x14\n\x0cpayload_sent\x18\x04 \x01(\x04\x12\x18\n\x10payload_received\x18\x05 \x01(\x04\x12\x11\n\twire_sent\x18\x06 \x01(\x04\x12\x15\n\rwire_received\x18\x07 \x01(\x04\"\xab\x01\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\x08storages\x18\x02 \x03(\x0b\x32\x1b.seamlessfs.control.Storage\x12\x10\n\x08xceivers\x18\x03 \x01(\r\x12\x30\n\x07traffic\x18\x04 \x03(\x0b\x32\x1f.seamlessfs.control.LinkTraffic\x12\x19\n\x11transfers_running\x18\x05 \x01(\r\"\xd0\x01\n\x0b\x42lockReport\x12\x12\n\nstorage_id\x18\x01 \x01(\t\x12\x11\n\treport_id\x18\x02 \x01(\x04\x12\x0c\n\x04part\x18\x03 \x01(\r\x12\r\n\x05parts\x18\x04 \x01(\r\x12\x11\n\tblock_ids\x18\x05 \x03(\x04\x12\x19\n\x11generation_stamps\x18\x06 \x03(\x04\x12\x0f\n\x07lengths\x18\x07 \x03(\x04\x12\x30\n\x06states\x18\x08 \x03(\x0e\x32 .seamlessfs.control.ReplicaState\x12\x0c\n\x04xxh3\x18\t \x03(\x06\"\xe2\x01\n\rReplicaChange\x12\x34\n\x04kind\x18\x01 \x01(\x0e\x32&.seamlessfs.control.ReplicaChange.Kind\x12\x12\n\nstorage_id\x18\x02 \x01(\t\x12\x10\n\x08\x62lock_id\x18\x03 \x01(\x04\x12\x18\n\x10generation_stamp\x18\x04 \x01(\x04\x12\x0e\n\x06length\x18\x05 \x01(\x04\x12\x0c\n\x04xxh3\x18\x06 \x01(\x06\"=\n\x04Kind\x12\x0c\n\x08RECEIVED\x10\x00\x12\r\n\tRECEIVING\x10\x01\x12\x0b\n\x07\x44\x45LETED\x10\x02\x12\x0b\n\x07\x43ORRUPT\x10\x03\"D\n\x0eReplicaChanges\x12\x32\n\x07\x63hanges\x18\x01 \x03(\x0b\x32!.seamlessfs.control.ReplicaChange\"\x95\x01\n\x06Target\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x10\n\x08hostname\x18\x03 \x01(\t\x12\x11\n\txfer_port\x18\x04 \x01(\r\x12\x10\n\x08ipc_port\x18\x05 \x01(\r\x12\x12\n\nstorage_id\x18\x06 \x01(\t\x12\x14\n\x0cstorage_type\x18\x07 \x01(\t\x12\x10\n\x08location\x18\x08 \x01(\t\"\xb1\x01\n\x08Transfer\x12\x13\n\x0btransfer_id\x18\x01 \x01(\x04\x12\x10\n\x08\x62lock_id\x18\x02 \x01(\x04\x12\x18\n\x10generation_stamp\x18\x03 \x01(\x04\x12\x0e\n\x06length\x18\x04 \x01(\x04\x12+\n\x07targets\x18\x05 \x03(\x0b\x32\x1a.seamlessfs.control.Target\x12\x18\n\x10rate_bytes_per_s\x18\x06 \x01(\x04\x12\r\n\x05\x63\x61use\x18\x07 \x01(\t\"T\n\x0eTransferResult\x12\x13\n\x0btransfer_id\x18\x01 \x01(\x04\x12\n\n\x02ok\x18\x02 \x01(\x08\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x12\n\nbytes_sent\x18\x04 \x01(\x04\"\xa0\x01\n\nInvalidate\x12\x38\n\x08replicas\x18\x01 \x03(\x0b\x32&.seamlessfs.control.Invalidate.Replica\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x1aI\n\x07Replica\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x18\n\x10generation_stamp\x18\x02 \x01(\x04\x12\x12\n\nstorage_id\x18\x03 \x01(\t\"\x0f\n\rRequestReport\"O\n\x0cInitRecovery\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x18\n\x10generation_stamp\x18\x02 \x01(\x04\x12\x13\n\x0brecovery_id\x18\x03 \x01(\x04\"\xdf\x01\n\x0cRecoveryInfo\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x13\n\x0brecovery_id\x18\x02 \x01(\x04\x12\r\n\x05\x66ound\x18\x03 \x01(\x08\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .seamlessfs.control.ReplicaState\x12\x18\n\x10generation_stamp\x18\x05 \x01(\x04\x12\x0e\n\x06length\x18\x06 \x01(\x04\x12\x12\n\nstorage_id\x18\x07 \x01(\t\x12\r\n\x05\x65rror\x18\x08 \x01(\t\x12\x1b\n\x13running_since_stamp\x18\t \x01(\x04\"F\n\rUpdateReplica\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x13\n\x0brecovery_id\x18\x02 \x01(\x04\x12\x0e\n\x06length\x18\x03 \x01(\x04\"\x84\x01\n\x0eReplicaUpdated\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x13\n\x0brecovery_id\x18\x02 \x01(\x04\x12\n\n\x02ok\x18\x03 \x01(\x08\x12\x12\n\nstorage_id\x18\x04 \x01(\t\x12\x0e\n\x06length\x18\x05 \x01(\x04\x12\x0c\n\x04xxh3\x18\x06 \x01(\x06\x12\r\n\x05\x65rror\x18\x07 \x01(\t*G\n\x0cReplicaState\x12\r\n\tFINALIZED\x10\x00\x12\x07\n\x03RBW\x10\x01\x12\x07\n\x03RWR\x10\x02\x12\x07\n\x03RUR\x10\x03\x12\r\n\tTEMPORARY\x10\x04\x32\\\n\x07\x43ontrol\x12Q\n\x07Session\x12 .seamlessfs.control.FromDatanode\x1a .seamlessfs.control.FromNamenode(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'seamless.control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REPLICASTATE']._serialized_start=3761
-  _globals['_REPLICASTATE']._serialized_end=3832
+  _globals['_REPLICASTATE']._serialized_start=3816
+  _globals['_REPLICASTATE']._serialized_end=3887
   _globals['_FROMDATANODE']._serialized_start=47
   _globals['_FROMDATANODE']._serialized_end=520
   _globals['_FROMNAMENODE']._serialized_start=523
@@ -45,47 +45,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTER']._serialized_start=1144
   _globals['_REGISTER']._serialized_end=1363
   _globals['_REGISTERED']._serialized_start=1366
-  _globals['_REGISTERED']._serialized_end=1572
-  _globals['_REFUSED']._serialized_start=1574
-  _globals['_REFUSED']._serialized_end=1599
-  _globals['_TOPOLOGYRULE']._serialized_start=1601
-  _globals['_TOPOLOGYRULE']._serialized_end=1650
-  _globals['_TOPOLOGY']._serialized_start=1652
-  _globals['_TOPOLOGY']._serialized_end=1711
-  _globals['_STORAGE']._serialized_start=1713
-  _globals['_STORAGE']._serialized_end=1831
-  _globals['_LINKTRAFFIC']._serialized_start=1834
-  _globals['_LINKTRAFFIC']._serialized_end=1992
-  _globals['_HEARTBEAT']._serialized_start=1995
-  _globals['_HEARTBEAT']._serialized_end=2166
-  _globals['_BLOCKREPORT']._serialized_start=2169
-  _globals['_BLOCKREPORT']._serialized_end=2377
-  _globals['_REPLICACHANGE']._serialized_start=2380
-  _globals['_REPLICACHANGE']._serialized_end=2606
-  _globals['_REPLICACHANGE_KIND']._serialized_start=2545
-  _globals['_REPLICACHANGE_KIND']._serialized_end=2606
-  _globals['_REPLICACHANGES']._serialized_start=2608
-  _globals['_REPLICACHANGES']._serialized_end=2676
-  _globals['_TARGET']._serialized_start=2679
-  _globals['_TARGET']._serialized_end=2828
-  _globals['_TRANSFER']._serialized_start=2831
-  _globals['_TRANSFER']._serialized_end=3008
-  _globals['_TRANSFERRESULT']._serialized_start=3010
-  _globals['_TRANSFERRESULT']._serialized_end=3094
-  _globals['_INVALIDATE']._serialized_start=3097
-  _globals['_INVALIDATE']._serialized_end=3257
-  _globals['_INVALIDATE_REPLICA']._serialized_start=3184
-  _globals['_INVALIDATE_REPLICA']._serialized_end=3257
-  _globals['_REQUESTREPORT']._serialized_start=3259
-  _globals['_REQUESTREPORT']._serialized_end=3274
-  _globals['_INITRECOVERY']._serialized_start=3276
-  _globals['_INITRECOVERY']._serialized_end=3355
-  _globals['_RECOVERYINFO']._serialized_start=3358
-  _globals['_RECOVERYINFO']._serialized_end=3552
-  _globals['_UPDATEREPLICA']._serialized_start=3554
-  _globals['_UPDATEREPLICA']._serialized_end=3624
-  _globals['_REPLICAUPDATED']._serialized_start=3627
-  _globals['_REPLICAUPDATED']._serialized_end=3759
-  _globals['_CONTROL']._serialized_start=3834
-  _globals['_CONTROL']._serialized_end=3926
+  _globals['_REGISTERED']._serialized_end=1598
+  _globals['_REFUSED']._serialized_start=1600
+  _globals['_REFUSED']._serialized_end=1625
+  _globals['_TOPOLOGYRULE']._serialized_start=1627
+  _globals['_TOPOLOGYRULE']._serialized_end=1676
+  _globals['_TOPOLOGY']._serialized_start=1678
+  _globals['_TOPOLOGY']._serialized_end=1737
+  _globals['_STORAGE']._serialized_start=1739
+  _globals['_STORAGE']._serialized_end=1857
+  _globals['_LINKTRAFFIC']._serialized_start=1860
+  _globals['_LINKTRAFFIC']._serialized_end=2018
+  _globals['_HEARTBEAT']._serialized_start=2021
+  _globals['_HEARTBEAT']._serialized_end=2192
+  _globals['_BLOCKREPORT']._serialized_start=2195
+  _globals['_BLOCKREPORT']._serialized_end=2403
+  _globals['_REPLICACHANGE']._serialized_start=2406
+  _globals['_REPLICACHANGE']._serialized_end=2632
+  _globals['_REPLICACHANGE_KIND']._serialized_start=2571
+  _globals['_REPLICACHANGE_KIND']._serialized_end=2632
+  _globals['_REPLICACHANGES']._serialized_start=2634
+  _globals['_REPLICACHANGES']._serialized_end=2702
+  _globals['_TARGET']._serialized_start=2705
+  _globals['_TARGET']._serialized_end=2854
+  _globals['_TRANSFER']._serialized_start=2857
+  _globals['_TRANSFER']._serialized_end=3034
+  _globals['_TRANSFERRESULT']._serialized_start=3036
+  _globals['_TRANSFERRESULT']._serialized_end=3120
+  _globals['_INVALIDATE']._serialized_start=3123
+  _globals['_INVALIDATE']._serialized_end=3283
+  _globals['_INVALIDATE_REPLICA']._serialized_start=3210
+  _globals['_INVALIDATE_REPLICA']._serialized_end=3283
+  _globals['_REQUESTREPORT']._serialized_start=3285
+  _globals['_REQUESTREPORT']._serialized_end=3300
+  _globals['_INITRECOVERY']._serialized_start=3302
+  _globals['_INITRECOVERY']._serialized_end=3381
+  _globals['_RECOVERYINFO']._serialized_start=3384
+  _globals['_RECOVERYINFO']._serialized_end=3607
+  _globals['_UPDATEREPLICA']._serialized_start=3609
+  _globals['_UPDATEREPLICA']._serialized_end=3679
+  _globals['_REPLICAUPDATED']._serialized_start=3682
+  _globals['_REPLICAUPDATED']._serialized_end=3814
+  _globals['_CONTROL']._serialized_start=3889
+  _globals['_CONTROL']._serialized_end=3981
 # @@protoc_insertion_point(module_scope)

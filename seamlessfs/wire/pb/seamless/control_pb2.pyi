@@ -106,7 +106,7 @@ class Register(_message.Message):
     def __init__(self, proof: _Optional[bytes] = ..., cluster_id: _Optional[str] = ..., hostname: _Optional[str] = ..., ip: _Optional[str] = ..., xfer_port: _Optional[int] = ..., info_port: _Optional[int] = ..., ipc_port: _Optional[int] = ..., location: _Optional[str] = ..., storages: _Optional[_Iterable[_Union[Storage, _Mapping]]] = ..., started_at_ms: _Optional[int] = ...) -> None: ...
 
 class Registered(_message.Message):
-    __slots__ = ("cluster_id", "pool_id", "namespace_id", "created_at_ms", "epoch", "heartbeat_interval_ms", "location", "topology")
+    __slots__ = ("cluster_id", "pool_id", "namespace_id", "created_at_ms", "epoch", "heartbeat_interval_ms", "location", "topology", "generation_stamp")
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     POOL_ID_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +115,7 @@ class Registered(_message.Message):
     HEARTBEAT_INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
     LOCATION_FIELD_NUMBER: _ClassVar[int]
     TOPOLOGY_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_STAMP_FIELD_NUMBER: _ClassVar[int]
     cluster_id: str
     pool_id: str
     namespace_id: int
@@ -123,7 +124,8 @@ class Registered(_message.Message):
     heartbeat_interval_ms: int
     location: str
     topology: Topology
-    def __init__(self, cluster_id: _Optional[str] = ..., pool_id: _Optional[str] = ..., namespace_id: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., heartbeat_interval_ms: _Optional[int] = ..., location: _Optional[str] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ...) -> None: ...
+    generation_stamp: int
+    def __init__(self, cluster_id: _Optional[str] = ..., pool_id: _Optional[str] = ..., namespace_id: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., epoch: _Optional[int] = ..., heartbeat_interval_ms: _Optional[int] = ..., location: _Optional[str] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., generation_stamp: _Optional[int] = ...) -> None: ...
 
 class Refused(_message.Message):
     __slots__ = ("reason",)
@@ -329,7 +331,7 @@ class InitRecovery(_message.Message):
     def __init__(self, block_id: _Optional[int] = ..., generation_stamp: _Optional[int] = ..., recovery_id: _Optional[int] = ...) -> None: ...
 
 class RecoveryInfo(_message.Message):
-    __slots__ = ("block_id", "recovery_id", "found", "state", "generation_stamp", "length", "storage_id", "error")
+    __slots__ = ("block_id", "recovery_id", "found", "state", "generation_stamp", "length", "storage_id", "error", "running_since_stamp")
     BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
     RECOVERY_ID_FIELD_NUMBER: _ClassVar[int]
     FOUND_FIELD_NUMBER: _ClassVar[int]
@@ -338,6 +340,7 @@ class RecoveryInfo(_message.Message):
     LENGTH_FIELD_NUMBER: _ClassVar[int]
     STORAGE_ID_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_SINCE_STAMP_FIELD_NUMBER: _ClassVar[int]
     block_id: int
     recovery_id: int
     found: bool
@@ -346,7 +349,8 @@ class RecoveryInfo(_message.Message):
     length: int
     storage_id: str
     error: str
-    def __init__(self, block_id: _Optional[int] = ..., recovery_id: _Optional[int] = ..., found: bool = ..., state: _Optional[_Union[ReplicaState, str]] = ..., generation_stamp: _Optional[int] = ..., length: _Optional[int] = ..., storage_id: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
+    running_since_stamp: int
+    def __init__(self, block_id: _Optional[int] = ..., recovery_id: _Optional[int] = ..., found: bool = ..., state: _Optional[_Union[ReplicaState, str]] = ..., generation_stamp: _Optional[int] = ..., length: _Optional[int] = ..., storage_id: _Optional[str] = ..., error: _Optional[str] = ..., running_since_stamp: _Optional[int] = ...) -> None: ...
 
 class UpdateReplica(_message.Message):
     __slots__ = ("block_id", "recovery_id", "length")
