@@ -30,6 +30,7 @@ class NamenodeSettings(BaseModel):
         description="Data bytes in a packet of a write, told to clients that ask (dfs.client-write-packet-size).",
     )
     min_block_size: int = Field(0, ge=0, description="Smallest block size that create accepts, bytes.")
+    listing_page: int = Field(1000, ge=1, description="Most entries of one answer to getListing (dfs.ls.limit).")
     max_replication: int = Field(512, ge=1, description="Largest replication factor under IDC_NONE.")
     trash_interval_min: int = Field(0, ge=0, description="Minutes that deleted files stay in the trash; 0: off.")
     permissions_enabled: bool = Field(True, description="Whether permissions are checked (dfs.permissions.enabled).")
