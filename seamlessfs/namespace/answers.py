@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seamlessfs.model.block import Block
-from seamlessfs.model.ids import BlockId, InodeId, PolicyId, StorageId
+from seamlessfs.model.ids import BlockId, InodeId, PolicyId, StorageHint, StorageId
 from seamlessfs.model.status import FileStatus, FileType
 from seamlessfs.store.records import BlockRecord, BlockState, Directory, Inode
 
@@ -22,6 +22,7 @@ class FileBlock:
     pipeline: tuple[StorageId, ...] = ()
     home_idc: str = ""
     peer_idc: str = ""
+    hints: tuple[StorageHint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

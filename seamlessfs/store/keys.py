@@ -12,6 +12,7 @@ Shape::
     T| minute u32 | len u8 | client id | call i32  retry record: the answer of a call that must not run twice
     P| policy id u16                               placement policy record
     C|identity, C|counters                         who the cluster is; the last ids that were given out
+    C|complete                                     number of complete blocks, also of unlinked files
 
 The root's entry is (0, ""). An inode whose chain of `I` and `E` does not reach the root does not exist.
 """
@@ -30,6 +31,7 @@ HOLDER_BYTES_MAX = 400
 NO_PARENT = InodeId(0)
 IDENTITY = b"C|identity"
 COUNTERS = b"C|counters"
+COMPLETE_BLOCKS = b"C|complete"
 
 _U64 = struct.Struct(">Q")
 _U32 = struct.Struct(">I")

@@ -13,11 +13,22 @@ from typing import NamedTuple
 
 from seamlessfs.model.block import Block
 from seamlessfs.model.errors import CorruptStore
-from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId, PolicyId, PoolId, StorageId, Txid
+from seamlessfs.model.ids import (
+    BlockId,
+    GenerationStamp,
+    InodeId,
+    PolicyId,
+    PoolId,
+    StorageHint,
+    StorageId,
+    Txid,
+    storage_hint,
+)
+from seamlessfs.store.record_parts import pack_hints, pack_ids, pack_names, read_hints, read_ids, read_names
 
 _VERSION = 1
-_DIRECTORY, _FILE, _BLOCK, _LEASE, _REMOVED, _COUNTERS, _IDENTITY, _RETRY = (
-    _VERSION << 4 | kind for kind in range(1, 9)
+_DIRECTORY, _FILE, _BLOCK, _LEASE, _REMOVED, _COUNTERS, _IDENTITY, _RETRY, _COUNT = (
+    _VERSION << 4 | kind for kind in range(1, 10)
 )
 _DIRECTORY_HEAD = struct.Struct(">BQQHQQHBQQQQI")
 _FILE_HEAD = struct.Struct(">BQQHQQHBHQQBI")
@@ -25,6 +36,8 @@ _BLOCK_HEAD = struct.Struct(">BQQQQBQ")
 _COUNTERS_HEAD = struct.Struct(">BQQQQQ")
 _IDENTITY_HEAD = struct.Struct(">BQIQ")
 _MARK = struct.Struct(">BQ")
+_COUNT_HEAD = struct.Struct(">BQQ")
+_STATE_AT = struct.calcsize(">BQQQQ")
 _OPEN = 1
 _BROKEN = (struct.error, IndexError, ValueError)
 
@@ -111,7 +124,8 @@ class BlockState(enum.IntEnum):
 
 
 class BlockRecord(NamedTuple):
-    """A block. `pipeline` names the storages that its writer was given, while it is open.
+    """A block. `pipeline` names the storages that its writer was given, while it is open; `hints` stand for where
+    it was last known to be, once it is complete.
 
     `committed_at_ms` is 0 until the block is committed; it never goes back from one block to the next.
     """
@@ -126,6 +140,7 @@ class BlockRecord(NamedTuple):
     peer_idc: str = ""
     pipeline: tuple[StorageId, ...] = ()
     txid: Txid = Txid(0)
+    hints: tuple[StorageHint, ...] = ()
 
     @property
     def block(self) -> Block:
@@ -135,6 +150,11 @@ class BlockRecord(NamedTuple):
     def is_open(self) -> bool:
         """Whether data may still be added."""
         return self.state in (BlockState.UNDER_CONSTRUCTION, BlockState.UNDER_RECOVERY)
+
+    def completed(self) -> BlockRecord:
+        """The block with enough replicas: where they are is known from reports, and kept as a hint for a restart."""
+        hints = tuple(map(storage_hint, self.pipeline)) or self.hints
+        return self._replace(state=BlockState.COMPLETE, pipeline=(), hints=hints)
 
 
 class Counters(NamedTuple):
@@ -191,14 +211,14 @@ def _encode_directory(record: Directory, txid: Txid) -> bytes:
         *record.totals,
         record.children,
     )
-    return head + _names(record.owner, record.group)
+    return head + pack_names(record.owner, record.group)
 
 
 def _decode_directory(value: bytes) -> Directory:
     (_, txid, inode_id, mode, modified, accessed, policy, hdfs_policy, files, directories, size, space, children) = (
         _DIRECTORY_HEAD.unpack_from(value)
     )
-    (owner, group), _ = _read_names(value, _DIRECTORY_HEAD.size, 2)
+    (owner, group), _ = read_names(value, _DIRECTORY_HEAD.size, 2)
     totals = Totals(files, directories, size, space)
     return Directory(
         inode_id, mode, owner, group, modified, accessed, policy, hdfs_policy, totals, children, Txid(txid)
@@ -221,24 +241,24 @@ def _encode_file(record: File, txid: Txid) -> bytes:
         _OPEN if record.is_open else 0,
         len(record.blocks),
     )
-    names = _names(record.owner, record.group)
+    names = pack_names(record.owner, record.group)
     if record.holder is not None:
         holder = record.holder.encode()
-        names += len(holder).to_bytes(2, "big") + holder + _names(record.machine)
-    return head + names + _encode_ids(record.blocks)
+        names += len(holder).to_bytes(2, "big") + holder + pack_names(record.machine)
+    return head + names + pack_ids(record.blocks)
 
 
 def _decode_file(value: bytes) -> File:
     (_, txid, inode_id, mode, modified, accessed, policy, hdfs_policy, replication, block_size, length, flags, n) = (
         _FILE_HEAD.unpack_from(value)
     )
-    (owner, group), at = _read_names(value, _FILE_HEAD.size, 2)
+    (owner, group), at = read_names(value, _FILE_HEAD.size, 2)
     holder, machine = None, ""
     if flags & _OPEN:
         end = at + 2 + int.from_bytes(value[at : at + 2], "big")
         holder = value[at + 2 : end].decode()
-        (machine,), at = _read_names(value, end, 1)
-    blocks = _decode_ids(value, at, n) if n else ()
+        (machine,), at = read_names(value, end, 1)
+    blocks = read_ids(value, at, n) if n else ()
     return File(
         inode_id,
         mode,
@@ -269,15 +289,22 @@ def encode_block(record: BlockRecord, txid: Txid) -> bytes:
         record.state,
         record.committed_at_ms,
     )
-    return head + _names(record.home_idc, record.peer_idc) + bytes((len(record.pipeline),)) + _names(*record.pipeline)
+    idcs, pipeline = pack_names(record.home_idc, record.peer_idc), pack_names(*record.pipeline)
+    return head + idcs + bytes((len(record.pipeline),)) + pipeline + pack_hints(record.hints)
+
+
+def is_complete(value: bytes | None) -> bool:
+    """Whether a block's record, if there is one, says that it is complete."""
+    return value is not None and value[_STATE_AT] == BlockState.COMPLETE
 
 
 def decode_block(block_id: BlockId, value: bytes) -> BlockRecord:
     _expect(value, _BLOCK)
     try:
         _, txid, inode_id, stamp, length, state, committed_at_ms = _BLOCK_HEAD.unpack_from(value)
-        (home, peer), at = _read_names(value, _BLOCK_HEAD.size, 2)
-        pipeline, _ = _read_names(value, at + 1, value[at])
+        (home, peer), at = read_names(value, _BLOCK_HEAD.size, 2)
+        pipeline, at = read_names(value, at + 1, value[at])
+        hints = read_hints(value, at)
     except _BROKEN as error:
         raise CorruptStore(f"Record of block {block_id} cannot be read: {error}") from error
     return BlockRecord(
@@ -291,6 +318,7 @@ def decode_block(block_id: BlockId, value: bytes) -> BlockRecord:
         peer,
         tuple(StorageId(name) for name in pipeline),
         Txid(txid),
+        hints,
     )
 
 
@@ -318,15 +346,25 @@ def decode_counters(value: bytes) -> Counters:
     return Counters(inode_id, block_id, stamp, committed_at_ms)
 
 
+def encode_count(count: int, txid: Txid) -> bytes:
+    return _COUNT_HEAD.pack(_COUNT, txid, count)
+
+
+def decode_count(value: bytes) -> int:
+    _expect(value, _COUNT)
+    count: int = _COUNT_HEAD.unpack(value)[2]
+    return count
+
+
 def encode_identity(record: ClusterIdentity, txid: Txid) -> bytes:
     head = _IDENTITY_HEAD.pack(_IDENTITY, txid, record.namespace_id, record.created_at_ms)
-    return head + _names(record.cluster_id, record.pool_id)
+    return head + pack_names(record.cluster_id, record.pool_id)
 
 
 def decode_identity(value: bytes) -> ClusterIdentity:
     _expect(value, _IDENTITY)
     _, _, namespace_id, created_at_ms = _IDENTITY_HEAD.unpack_from(value)
-    (cluster_id, pool_id), _ = _read_names(value, _IDENTITY_HEAD.size, 2)
+    (cluster_id, pool_id), _ = read_names(value, _IDENTITY_HEAD.size, 2)
     return ClusterIdentity(cluster_id, PoolId(pool_id), namespace_id, created_at_ms)
 
 
@@ -345,53 +383,3 @@ def _expect(value: bytes, kind: int) -> None:
         raise CorruptStore(
             f"Record of kind {tag:#04x} where {kind:#04x} belongs: the store is damaged or of a newer version"
         )
-
-
-def _names(*names: str) -> bytes:
-    parts = bytearray()
-    for name in names:
-        raw = name.encode()
-        parts.append(len(raw))
-        parts += raw
-    return bytes(parts)
-
-
-def _read_names(value: bytes, at: int, count: int) -> tuple[list[str], int]:
-    names = []
-    for _ in range(count):
-        end = at + 1 + value[at]
-        names.append(value[at + 1 : end].decode())
-        at = end
-    if at > len(value):
-        raise IndexError(f"its names end at byte {at}")
-    return names, at
-
-
-def _encode_ids(ids: tuple[BlockId, ...]) -> bytes:
-    out = bytearray()
-    previous = 0
-    for block_id in ids:
-        difference = block_id - previous
-        previous = block_id
-        rest = difference * 2 if difference >= 0 else -difference * 2 - 1
-        while rest > 0x7F:
-            out.append(rest & 0x7F | 0x80)
-            rest >>= 7
-        out.append(rest)
-    return bytes(out)
-
-
-def _decode_ids(value: bytes, at: int, count: int) -> tuple[BlockId, ...]:
-    ids = []
-    previous = 0
-    for _ in range(count):
-        raw = shift = 0
-        while value[at] > 0x7F:
-            raw |= (value[at] & 0x7F) << shift
-            shift += 7
-            at += 1
-        raw |= value[at] << shift
-        at += 1
-        previous += raw // 2 if raw % 2 == 0 else -(raw + 1) // 2
-        ids.append(BlockId(previous))
-    return tuple(ids)

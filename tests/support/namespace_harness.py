@@ -9,7 +9,7 @@ from seamlessfs.model.block import Block
 from seamlessfs.model.ids import ROOT_INODE_ID, InodeId, PoolId, StorageId
 from seamlessfs.model.principal import Principal
 from seamlessfs.model.status import FileStatus
-from seamlessfs.namespace import tree
+from seamlessfs.namespace import block_rows, tree
 from seamlessfs.namespace.context import Context, NamespaceLimits
 from seamlessfs.namespace.namespace import Namespace
 from seamlessfs.namespace.totals import last_block, space_of
@@ -41,12 +41,13 @@ class Harness:
         return Context(self.now_ms + self.jump_ms, caller, self.limits, steady_ms=self.now_ms)
 
     def run(self, operation: Callable[[Transaction], T]) -> T:
-        """One operation as one batch; totals are checked against a recount, also when it raises."""
+        """One operation as one batch; totals and counts are checked against a recount, also when it raises."""
         try:
             return self.overlay.run(operation)
         finally:
             self.seal()
             check_tree(self.view())
+            assert block_rows.complete_count(self.view()) == block_rows.recount(self.view())
 
     def gather(self, operation: Callable[[Transaction], T]) -> T:
         """One operation into the open batch."""

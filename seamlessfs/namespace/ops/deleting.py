@@ -6,12 +6,12 @@ from itertools import islice
 
 from seamlessfs.model.block import Block
 from seamlessfs.model.errors import DirectoryNotEmpty
-from seamlessfs.namespace import access, totals, tree
+from seamlessfs.namespace import access, block_rows, totals, tree
 from seamlessfs.namespace.context import Context
 from seamlessfs.security.permissions import Access
 from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView, Transaction
-from seamlessfs.store.records import File, Inode, decode_block, decode_inode, decode_removed, encode_removed
+from seamlessfs.store.records import File, Inode, decode_inode, decode_removed, encode_removed
 
 
 def delete(tx: Transaction, ctx: Context, path: str, recursive: bool, *, subtree_checked: bool = False) -> bool:
@@ -87,10 +87,9 @@ def _reap_file(tx: Transaction, key: bytes, file: File, blocks: list[Block], lim
     """Removes blocks from the file's end; a long file takes several turns."""
     kept = max(0, len(file.blocks) - limit)
     for block_id in file.blocks[kept:]:
-        value = tx.get(keys.block(block_id))
-        if value is not None:
-            blocks.append(decode_block(block_id, value).block)
-            tx.delete(keys.block(block_id))
+        record = block_rows.drop(tx, block_id)
+        if record is not None:
+            blocks.append(record.block)
     if kept:
         tx.put(key, encode_removed(file._replace(blocks=file.blocks[:kept]), tx.txid))
     else:

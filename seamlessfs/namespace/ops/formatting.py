@@ -5,7 +5,7 @@ from __future__ import annotations
 from seamlessfs.model.errors import CorruptStore, IllegalArgument
 from seamlessfs.model.ids import FIRST_BLOCK_ID, FIRST_GENERATION_STAMP, ROOT_INODE_ID, GenerationStamp, InodeId
 from seamlessfs.model.policy import BUILT_IN_POLICIES, IDC_2_2_SYNC, IDC_LOCAL_2
-from seamlessfs.namespace import counters, tree
+from seamlessfs.namespace import block_rows, counters, tree
 from seamlessfs.namespace.context import Context
 from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView, Transaction
@@ -49,6 +49,7 @@ def write_first(tx: Transaction, ctx: Context, cluster: ClusterIdentity) -> None
     tmp = Directory(tmp_id, _TMP_MODE, user, group, ctx.now_ms, policy_id=IDC_LOCAL_2.id)
     tree.add(tx, keys.NO_PARENT, b"", root)
     tree.add(tx, ROOT_INODE_ID, b"tmp", tmp)
+    block_rows.write_count(tx, 0)
     counters.write(tx, Counters(tmp_id, FIRST_BLOCK_ID, GenerationStamp(FIRST_GENERATION_STAMP - 1), 0))
 
 

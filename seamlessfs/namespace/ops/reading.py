@@ -100,7 +100,17 @@ def blocks_of(
     every: list[FileBlock] = []
     position = 0
     for record in _records(view, file):
-        every.append(FileBlock(record.block, position, record.state, record.pipeline, record.home_idc, record.peer_idc))
+        every.append(
+            FileBlock(
+                record.block,
+                position,
+                record.state,
+                record.pipeline,
+                record.home_idc,
+                record.peer_idc,
+                record.hints,
+            )
+        )
         position += record.length
     last = every[-1] if every else None
     chosen = every if every and not every[0].block.length else [b for b in every if b.offset + b.block.length > offset]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from seamlessfs.model.block import Block
 from seamlessfs.model.errors import AlreadyBeingCreated, RecoveryInProgress
 from seamlessfs.model.ids import BlockId, InodeId
-from seamlessfs.namespace import access, leases, totals, tree
+from seamlessfs.namespace import access, block_rows, leases, totals, tree
 from seamlessfs.namespace.context import Context
 from seamlessfs.namespace.ops import reading, writing
 from seamlessfs.namespace.state import State
@@ -124,7 +124,7 @@ def _take(state: State, tx: Transaction, ctx: Context, file: File) -> None:
 
 def _drop_last(tx: Transaction, file: File) -> File:
     shorter = file._replace(blocks=file.blocks[:-1])
-    tx.delete(keys.block(file.blocks[-1]))
+    block_rows.drop(tx, file.blocks[-1])
     tree.replace(tx, shorter)
     pointer = tx.get(keys.inode(file.id))
     if pointer is not None:

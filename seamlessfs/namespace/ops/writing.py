@@ -13,7 +13,7 @@ from seamlessfs.model.errors import (
     RemoteIOError,
 )
 from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId, StorageId
-from seamlessfs.namespace import access, counters, leases, totals, tree
+from seamlessfs.namespace import access, block_rows, counters, leases, totals, tree
 from seamlessfs.namespace.answers import BlockTarget
 from seamlessfs.namespace.context import Context
 from seamlessfs.namespace.ops import reading
@@ -21,7 +21,7 @@ from seamlessfs.namespace.state import State
 from seamlessfs.namespace.tree import Resolved
 from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView, Transaction
-from seamlessfs.store.records import BlockRecord, BlockState, File, Inode, Totals, encode_block
+from seamlessfs.store.records import BlockRecord, BlockState, File, Inode, Totals
 
 
 def block_name(block: Block) -> str:
@@ -82,7 +82,7 @@ def add_block(
         raise RemoteIOError(f"File {at.path} has an open last block already: answer with that one")
     for record in uncompleted(tx, file):
         if record.id != file.blocks[-1]:
-            put_block(tx, record._replace(state=BlockState.COMPLETE))
+            put_block(tx, record.completed())
     if last is not None and previous is not None:
         file = commit(tx, ctx, file, last, previous)
     block_id, stamp = counters.next_block(tx)
@@ -107,7 +107,7 @@ def abandon_block(
     last = totals.last_block(tx, file)
     if last is None or last.id != block.id or not last.is_open:
         return None
-    tx.delete(keys.block(last.id))
+    block_rows.drop(tx, last.id)
     tree.replace(tx, file._replace(blocks=file.blocks[:-1], length=file.length - last.length))
     totals.gather(tx, _parent(at).id, Totals(bytes=-last.length, space=-file.block_size * file.replication))
     return last
@@ -151,7 +151,7 @@ def complete(
 def close(tx: Transaction, ctx: Context, file: File, waiting: list[BlockRecord]) -> None:
     """Ends the lease; the blocks that are committed become complete."""
     for record in waiting:
-        put_block(tx, record._replace(state=BlockState.COMPLETE, pipeline=()))
+        put_block(tx, record.completed())
     if file.holder is not None:
         tx.delete(keys.lease(file.holder, file.id))
     tree.replace(tx, file._replace(holder=None, machine="", modified_at_ms=ctx.now_ms))
@@ -369,7 +369,7 @@ def _closed_already(view: ReadView, path: str, inode_id: InodeId, last: Block | 
 
 
 def put_block(tx: Transaction, record: BlockRecord) -> None:
-    tx.put(keys.block(record.id), encode_block(record, tx.txid))
+    block_rows.put(tx, record)
 
 
 def _parent(at: Resolved) -> Inode:

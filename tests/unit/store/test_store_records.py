@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seamlessfs.model.errors import CorruptStore
-from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId, PolicyId, PoolId, Txid
+from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId, PolicyId, PoolId, StorageId, Txid, storage_hint
 from seamlessfs.model.policy import BUILT_IN_POLICIES
 from seamlessfs.store import keys, records
 from seamlessfs.store.policy_record import decode_policy, encode_policy
 from seamlessfs.store.records import BlockRecord, BlockState, ClusterIdentity, Counters, Directory, File, Totals
 
 u63 = st.integers(0, (1 << 63) - 1)
+u32 = st.integers(0, (1 << 32) - 1)
 name = st.text(max_size=60)
 few = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -25,7 +28,7 @@ files = st.builds(
 )  # fmt: skip
 blocks = st.builds(
     BlockRecord, st.just(5), u63, u63, u63, st.sampled_from(BlockState), u63, name, name,
-    st.lists(name, max_size=6).map(tuple), st.just(9),
+    st.lists(name, max_size=6).map(tuple), st.just(9), st.lists(u32, max_size=6).map(tuple),
 )  # fmt: skip
 
 
@@ -42,10 +45,37 @@ def test_a_block_comes_back_as_it_was(record: BlockRecord) -> None:
     assert records.decode_block(BlockId(5), records.encode_block(record, Txid(9))) == record
 
 
+def test_what_is_left_of_a_block_record_that_was_cut_is_corrupt() -> None:
+    block = BlockRecord(BlockId(5), InodeId(1), GenerationStamp(2), 3, BlockState.COMPLETE, hints=(7, 8))
+    whole = records.encode_block(block, Txid(1))
+    for cut in (1, 2, 3, 5):
+        with pytest.raises(CorruptStore, match="block 5"):
+            records.decode_block(BlockId(5), whole[:-cut])
+
+
+def test_a_complete_block_with_four_replicas_takes_less_than_a_hundred_bytes() -> None:
+    pipeline = tuple(StorageId(f"DS-{uuid.UUID(int=number)}") for number in range(4))
+    stamp = GenerationStamp(1001)
+    block = BlockRecord(BlockId(5), InodeId(1), stamp, 3, BlockState.COMMITTED, 4, "home", "peer", pipeline)
+    done = block.completed()
+    assert len(records.encode_block(done, Txid(1))) < 100
+    assert (done.hints, done.pipeline) == (tuple(map(storage_hint, pipeline)), ())
+    assert done.completed() == done
+
+
+def test_a_value_tells_whether_its_block_is_complete() -> None:
+    block = BlockRecord(BlockId(5), InodeId(1), GenerationStamp(1), 3, BlockState.COMMITTED)
+    for state in BlockState:
+        value = records.encode_block(block._replace(state=state), Txid(1))
+        assert records.is_complete(value) is (state is BlockState.COMPLETE)
+    assert not records.is_complete(None)
+
+
 def test_small_records_come_back() -> None:
     counters = Counters(InodeId(1), BlockId(2), GenerationStamp(3), 4)
     identity = ClusterIdentity("CID-é", PoolId("BP-1"), 5, 6)
     assert records.decode_counters(records.encode_counters(counters, Txid(1))) == counters
+    assert records.decode_count(records.encode_count(1 << 40, Txid(1))) == 1 << 40
     assert records.decode_identity(records.encode_identity(identity, Txid(1))) == identity
     assert records.decode_retry(records.encode_retry(b"\0x", Txid(1))) == b"\0x"
     for policy in BUILT_IN_POLICIES:
@@ -67,6 +97,7 @@ def test_a_plain_file_takes_less_than_a_hundred_bytes() -> None:
         lambda value: records.decode_block(BlockId(1), value),
         records.decode_removed,
         records.decode_counters,
+        records.decode_count,
         records.decode_identity,
         records.decode_retry,
         decode_policy,
