@@ -17,7 +17,7 @@ import grpc
 
 from seamlessfs import __version__
 from seamlessfs.datanode.log import event
-from seamlessfs.datanode.replicas import ReplicaChange
+from seamlessfs.datanode.replica import ReplicaChange
 from seamlessfs.datanode.reports import ChangeQueue, change_messages, report_messages
 from seamlessfs.model.block import Block, ReplicaState
 from seamlessfs.model.errors import ProtocolError, RegistrationRefused

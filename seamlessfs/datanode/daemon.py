@@ -17,7 +17,8 @@ from seamlessfs.datanode.ipc import ClientDatanodeHandlers
 from seamlessfs.datanode.layout import write_durably
 from seamlessfs.datanode.ledger import Ledger
 from seamlessfs.datanode.log import event
-from seamlessfs.datanode.replicas import ReplicaChange, ReplicaStore
+from seamlessfs.datanode.replica import ReplicaChange
+from seamlessfs.datanode.replicas import ReplicaStore
 from seamlessfs.datanode.reports import storage_messages, traffic_messages
 from seamlessfs.datanode.volume import PoolIdentity, Volume
 from seamlessfs.datanode.xceiver import TransferServer

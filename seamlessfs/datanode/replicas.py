@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import errno
 import itertools
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
 
 from seamlessfs.datanode import layout
 from seamlessfs.datanode.digests import Digest
 from seamlessfs.datanode.log import event
 from seamlessfs.datanode.open_replica import OpenReplica
+from seamlessfs.datanode.replica import ChangeKind, Replica, ReplicaChange, better, writer_block
 from seamlessfs.datanode.replica_writer import ReplicaWriter
 from seamlessfs.datanode.scan import scan_volume
 from seamlessfs.datanode.volume import PoolIdentity, Volume
@@ -24,51 +21,6 @@ from seamlessfs.model.block import Block, Checksum, ReplicaState
 from seamlessfs.model.cluster import StorageReport
 from seamlessfs.model.errors import FileAlreadyExists, NotEnoughDatanodes, ReplicaNotFound
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PoolId, StorageId
-from seamlessfs.wire.checksum import META_HEADER_BYTES
-
-
-class ChangeKind(enum.IntEnum):
-    """What happened to a replica, numbered as in reports."""
-
-    RECEIVED = 0
-    RECEIVING = 1
-    DELETED = 2
-    CORRUPT = 3
-
-
-class ReplicaChange(NamedTuple):
-    """One entry of an incremental report. xxh3 is 0 where it is not known."""
-
-    kind: ChangeKind
-    storage_id: StorageId
-    block: Block
-    xxh3: int = 0
-
-
-@dataclass(slots=True)
-class Replica:
-    """A replica that this datanode has. Owner: ReplicaStore, under its lock; others get copies or `writer`."""
-
-    block: Block
-    state: ReplicaState
-    volume: Volume
-    checksum_bytes: int = 0
-    xxh3: int = 0
-    writer: ReplicaWriter | None = None
-
-    @property
-    def data_path(self) -> Path:
-        return self.volume.paths.finalized / layout.finalized_subdir(self.block.id) / layout.block_name(self.block.id)
-
-    @property
-    def meta_path(self) -> Path:
-        return self.data_path.with_name(layout.meta_name(self.block.id, self.block.generation_stamp))
-
-    def current(self) -> Block:
-        """The block with the stamp and the length that it has now."""
-        if self.writer is None:
-            return self.block
-        return Block(self.block.id, self.writer.generation_stamp, self.writer.on_disk_bytes)
 
 
 class ReplicaStore:
@@ -301,7 +253,7 @@ class ReplicaStore:
             replica.writer.stop()
             replica.writer.delete_files()
         else:
-            self._delete_files(replica)
+            replica.delete_files()
         self.tell(ReplicaChange(ChangeKind.DELETED, replica.volume.storage_id, block))
         return True
 
@@ -357,7 +309,7 @@ class ReplicaStore:
             volume.add_used(found.block.length + found.meta_bytes)
             with self._lock:
                 present = self._replicas.get(found.block.id)
-                if present is None or present.block.generation_stamp < found.block.generation_stamp:
+                if present is None or better(replica, present):
                     self._replicas[found.block.id] = replica
         volume.digests.rewrite(digests)
 
@@ -385,16 +337,3 @@ class ReplicaStore:
         if not usable:
             raise NotEnoughDatanodes(f"No volume of this datanode has {need_bytes} bytes left: free space or add disks")
         return usable[next(self._turn) % len(usable)]
-
-    def _delete_files(self, replica: Replica) -> None:
-        data, meta = replica.data_path, replica.meta_path
-        if replica.state is not ReplicaState.FINALIZED:
-            data, meta = replica.volume.paths.rbw / data.name, replica.volume.paths.rbw / meta.name
-        data.unlink(missing_ok=True)
-        meta.unlink(missing_ok=True)
-        replica.volume.add_used(-(replica.block.length + (replica.checksum_bytes or META_HEADER_BYTES)))
-
-
-def writer_block(writer: ReplicaWriter) -> Block:
-    """The block that a writer has in hand, as far as it is written."""
-    return Block(writer.block_id, writer.generation_stamp, writer.on_disk_bytes)

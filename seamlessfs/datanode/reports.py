@@ -7,7 +7,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 
-from seamlessfs.datanode.replicas import ChangeKind, ReplicaChange
+from seamlessfs.datanode.replica import ChangeKind, ReplicaChange
 from seamlessfs.model.block import Block, ReplicaState
 from seamlessfs.model.cluster import StorageReport
 from seamlessfs.model.ids import BlockId, StorageId

@@ -12,7 +12,7 @@ from seamlessfs.datanode.ledger import Peer
 from seamlessfs.datanode.log import event
 from seamlessfs.datanode.mirror import RESPONSE_BYTES_MAX, decode_close_ack
 from seamlessfs.datanode.open_replica import OpenReplica
-from seamlessfs.datanode.replicas import ChangeKind, ReplicaChange
+from seamlessfs.datanode.replica import ChangeKind, ReplicaChange
 from seamlessfs.datanode.send import send_packets
 from seamlessfs.datanode.throttle import Throttle
 from seamlessfs.model.block import Block, ExtendedBlock, ReplicaState

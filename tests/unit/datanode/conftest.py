@@ -13,7 +13,8 @@ from seamlessfs.client.datanode_connection import DatanodeConnector
 from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.datanode.context import TransferContext
 from seamlessfs.datanode.ledger import Ledger
-from seamlessfs.datanode.replicas import ReplicaChange, ReplicaStore
+from seamlessfs.datanode.replica import ReplicaChange
+from seamlessfs.datanode.replicas import ReplicaStore
 from seamlessfs.datanode.volume import PoolIdentity, Volume
 from seamlessfs.datanode.xceiver import TransferServer
 from seamlessfs.model.block import Block, ExtendedBlock, LocatedBlock, ReplicaLocation

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from seamlessfs.datanode.replicas import ChangeKind, ReplicaChange
+from seamlessfs.datanode.replica import ChangeKind, ReplicaChange
 from seamlessfs.datanode.reports import ChangeQueue
 from seamlessfs.model.block import Block
 from seamlessfs.model.ids import BlockId, GenerationStamp, StorageId

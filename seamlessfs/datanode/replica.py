@@ -1,0 +1,105 @@
+"""What a datanode knows of one replica, and what it tells of a change."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from seamlessfs.datanode import layout
+from seamlessfs.datanode.replica_writer import ReplicaWriter
+from seamlessfs.datanode.volume import Volume
+from seamlessfs.model.block import Block, ReplicaState
+from seamlessfs.model.ids import StorageId
+from seamlessfs.wire.checksum import META_HEADER_BYTES
+
+
+class ChangeKind(enum.IntEnum):
+    """What happened to a replica, numbered as in reports."""
+
+    RECEIVED = 0
+    RECEIVING = 1
+    DELETED = 2
+    CORRUPT = 3
+
+
+class ReplicaChange(NamedTuple):
+    """One entry of an incremental report. xxh3 is 0 where it is not known."""
+
+    kind: ChangeKind
+    storage_id: StorageId
+    block: Block
+    xxh3: int = 0
+
+
+@dataclass(slots=True)
+class Replica:
+    """A replica that this datanode has. Owner: ReplicaStore, under its lock; others get copies or `writer`.
+
+    Attributes:
+        damaged: it was found not to fit its checksums; said to the namenodes with every full report.
+    """
+
+    block: Block
+    state: ReplicaState
+    volume: Volume
+    checksum_bytes: int = 0
+    xxh3: int = 0
+    writer: ReplicaWriter | None = None
+    damaged: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are, unless a writer has them."""
+        paths = self.volume.paths
+        if self.state is ReplicaState.FINALIZED:
+            return paths.finalized / layout.finalized_subdir(self.block.id)
+        return paths.rbw
+
+    @property
+    def data_path(self) -> Path:
+        return self.folder / layout.block_name(self.block.id)
+
+    @property
+    def meta_path(self) -> Path:
+        return self.folder / layout.meta_name(self.block.id, self.block.generation_stamp)
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """Data and meta file, wherever they are now."""
+        if self.writer is not None:
+            return self.writer.data_path, self.writer.meta_path
+        return self.data_path, self.meta_path
+
+    @property
+    def disk_usage_bytes(self) -> int:
+        return self.block.length + (self.checksum_bytes or META_HEADER_BYTES)
+
+    def current(self) -> Block:
+        """The block with the stamp and the length that it has now."""
+        if self.writer is None:
+            return self.block
+        return Block(self.block.id, self.writer.generation_stamp, self.writer.on_disk_bytes)
+
+    def delete_files(self) -> None:
+        """Removes the files, the data first: a meta file without data is worth nothing."""
+        data, meta = self.data_path, self.meta_path
+        data.unlink(missing_ok=True)
+        meta.unlink(missing_ok=True)
+        self.volume.add_used(-self.disk_usage_bytes)
+
+
+def better(one: Replica, other: Replica) -> bool:
+    """Whether of two copies of a block on two volumes the first one counts: the newer, the final, the longer one."""
+    return _rank(one) > _rank(other)
+
+
+def _rank(replica: Replica) -> tuple[int, bool, int]:
+    block = replica.block
+    return block.generation_stamp, replica.state is ReplicaState.FINALIZED, block.length
+
+
+def writer_block(writer: ReplicaWriter) -> Block:
+    """The block that a writer has in hand, as far as it is written."""
+    return Block(writer.block_id, writer.generation_stamp, writer.on_disk_bytes)
