@@ -46,4 +46,24 @@ class RequestReportCommand:
     uuid: DatanodeUuid
 
 
-Command = TransferCommand | InvalidateCommand | RequestReportCommand
+@dataclass(frozen=True, slots=True)
+class InitRecoveryCommand:
+    """Stop who writes the replica, refuse older recoveries from now on, and say what is there."""
+
+    uuid: DatanodeUuid
+    block_id: BlockId
+    generation_stamp: GenerationStamp
+    recovery_id: GenerationStamp
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateReplicaCommand:
+    """Cut the replica to `length`, give it the recovery id as stamp, make it final."""
+
+    uuid: DatanodeUuid
+    block_id: BlockId
+    recovery_id: GenerationStamp
+    length: int
+
+
+Command = TransferCommand | InvalidateCommand | RequestReportCommand | InitRecoveryCommand | UpdateReplicaCommand

@@ -1,0 +1,182 @@
+"""How long a block becomes whose writer is gone, and which replicas make it so: a function of what datanodes found.
+
+What a writer was told that it is safe (hflush, hsync) has passed every datanode of its pipeline. So
+  - a finalised replica has all of it: the writer had ended the block;
+  - a replica whose process never died (RBW) has all of it, and more perhaps: the shortest of them is enough;
+  - a replica of a process that was started anew (RWR) has all of it too, unless the machine lost power: the longest
+    counts, once everybody who may come back has been asked;
+  - a datanode of the pipeline that has run all the time and has nothing proves that nobody was told anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from seamlessfs.model.block import Block, ReplicaState
+from seamlessfs.model.ids import DatanodeUuid, GenerationStamp, StorageId
+
+
+class FoundReplica(NamedTuple):
+    """What one datanode has of a block, as it was before the recovery.
+
+    Attributes:
+        found: False: it has nothing; the fields of a replica then mean nothing.
+        length: bytes on disk that fit their checksums.
+        error: why a replica that is there does not take part.
+        running_since: the newest generation stamp when the datanode's process joined; 0: not known, or it has lost
+            something since.
+    """
+
+    uuid: DatanodeUuid
+    found: bool
+    state: ReplicaState = ReplicaState.RBW
+    generation_stamp: GenerationStamp = GenerationStamp(0)
+    length: int = 0
+    storage_id: StorageId = StorageId("")
+    error: str = ""
+    running_since: GenerationStamp = GenerationStamp(0)
+
+
+class Whereabouts(NamedTuple):
+    """The datanode of a storage. uuid None: no datanode with that storage has registered.
+
+    Attributes:
+        dead: silent for so long that nobody waits for it.
+    """
+
+    uuid: DatanodeUuid | None
+    connected: bool
+    dead: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The question as it was put.
+
+    Attributes:
+        block: as the namespace has it: its length is what readers were promised, at least.
+        length_max: the file's block size.
+        pipeline: the datanodes that the writer was given, by storage.
+        answers: what was found; of datanodes outside the pipeline too.
+    """
+
+    block: Block
+    length_max: int
+    pipeline: dict[StorageId, Whereabouts]
+    answers: Sequence[FoundReplica]
+
+    @property
+    def silent(self) -> list[StorageId]:
+        """Storages of the pipeline about which nobody has answered."""
+        heard = {answer.uuid for answer in self.answers}
+        return [storage_id for storage_id, where in self.pipeline.items() if where.uuid not in heard]
+
+    @property
+    def awaited(self) -> list[StorageId]:
+        """Those of them that are not given up."""
+        return [storage_id for storage_id in self.silent if not self.pipeline[storage_id].dead]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The block gets this length; these replicas have as many bytes and become it."""
+
+    length: int
+    replicas: tuple[FoundReplica, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Nobody was ever told that a byte of the block is safe, and there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """It cannot be told yet."""
+
+    reason: str
+
+
+Choice = Cut | Drop | Wait
+
+
+def choose(asked: Asked) -> Choice:
+    """Decides from the answers that there are."""
+    block = asked.block
+    usable = [
+        answer
+        for answer in asked.answers
+        if answer.found and not answer.error and answer.generation_stamp >= block.generation_stamp and answer.length
+    ]
+    if not usable:
+        return _nothing(asked)
+    long_enough = [answer for answer in usable if answer.length >= block.length]
+    if not long_enough:
+        most = max(answer.length for answer in usable)
+        return Wait(f"{block.length} bytes were synced, the longest replica has {most}; {_missing(asked.silent)}")
+    length = _length(block, long_enough)
+    if length is None:
+        if asked.awaited:
+            return Wait(f"every replica found was cut off by a restart; {_missing(asked.awaited)}")
+        length = max(answer.length for answer in long_enough)
+    length = min(length, asked.length_max)
+    return Cut(length, tuple(answer for answer in long_enough if answer.length >= length))
+
+
+def _length(block: Block, replicas: Collection[FoundReplica]) -> int | None:
+    """The length that finalised or growing replicas prove, or None when there is neither.
+
+    A finalised replica that a growing one of the same pipeline has outgrown is from before an append: it proves
+    nothing, unless it is of a newer stamp: then an earlier recovery has chosen its length.
+    """
+    final = [each for each in replicas if each.state is ReplicaState.FINALIZED]
+    longest = max((each.length for each in final), default=0)
+    growing = [each.length for each in replicas if each.state is ReplicaState.RBW]
+    chosen_before = any(each.generation_stamp > block.generation_stamp for each in final)
+    if not growing or chosen_before:
+        return longest or None
+    if final and max(growing) <= longest:
+        return longest
+    return max(longest, min(growing))
+
+
+def _nothing(asked: Asked) -> Choice:
+    """No datanode has a byte of the block."""
+    block = asked.block
+    if block.length:
+        return Wait(f"{block.length} bytes were synced, no replica is found; {_missing(asked.silent)}")
+    members = {where.uuid for where in asked.pipeline.values()}
+    if any(answer.uuid in members and _proves_nothing(answer, block) for answer in asked.answers):
+        return Drop()
+    in_doubt = next((answer for answer in asked.answers if _in_doubt(answer, block, answer.uuid in members)), None)
+    if in_doubt is not None:
+        return Wait(f"datanode {in_doubt.uuid}: {in_doubt.error}")
+    if asked.silent or not asked.answers:
+        return Wait(f"no byte is found; {_missing(asked.silent)}")
+    return Drop()
+
+
+def _proves_nothing(answer: FoundReplica, block: Block) -> bool:
+    """Whether the datanode took part from the beginning, has lost nothing, and yet has nothing."""
+    if answer.error:
+        return False
+    if answer.found:
+        return (
+            answer.state is ReplicaState.RBW and answer.generation_stamp >= block.generation_stamp and not answer.length
+        )
+    return 0 < answer.running_since < block.generation_stamp
+
+
+def _in_doubt(answer: FoundReplica, block: Block, is_member: bool) -> bool:
+    """Whether the datanode may have had bytes all the same: it could not look, or a member has only older ones."""
+    if not answer.error:
+        return False
+    if not answer.found or answer.generation_stamp >= block.generation_stamp:
+        return True
+    return is_member and answer.length > 0
+
+
+def _missing(storages: Sequence[StorageId]) -> str:
+    return f"not heard of: {', '.join(storages)}" if storages else "everybody has answered"
