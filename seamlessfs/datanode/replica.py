@@ -11,7 +11,7 @@ from seamlessfs.datanode import layout
 from seamlessfs.datanode.replica_writer import ReplicaWriter
 from seamlessfs.datanode.volume import Volume
 from seamlessfs.model.block import Block, ReplicaState
-from seamlessfs.model.ids import StorageId
+from seamlessfs.model.ids import GenerationStamp, StorageId
 from seamlessfs.wire.checksum import META_HEADER_BYTES
 
 
@@ -33,6 +33,23 @@ class ReplicaChange(NamedTuple):
     xxh3: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A replica in state RUR is held by a recovery: nobody writes to it until the recovery cuts it and makes it final.
+
+    Attributes:
+        recovery_id: the generation stamp that it will have.
+        state: what it was: RBW, RWR or FINALIZED.
+        visible_bytes: what readers may see meanwhile; -1: nothing is known to be safe.
+        files: data and meta file.
+    """
+
+    recovery_id: GenerationStamp
+    state: ReplicaState
+    visible_bytes: int
+    files: tuple[Path, Path]
+
+
 @dataclass(slots=True)
 class Replica:
     """A replica that this datanode has. Owner: ReplicaStore, under its lock; others get copies or `writer`.
@@ -48,6 +65,16 @@ class Replica:
     xxh3: int = 0
     writer: ReplicaWriter | None = None
     damaged: bool = False
+    held: Held | None = None
+
+    @property
+    def visible_bytes(self) -> int:
+        """How much of it readers may see; -1: it was cut off by a restart, and only a recovery tells."""
+        if self.held is not None:
+            return self.held.visible_bytes
+        if self.writer is not None:
+            return self.writer.acked_bytes
+        return -1 if self.state is ReplicaState.RWR else self.block.length
 
     @property
     def folder(self) -> Path:
@@ -70,7 +97,7 @@ class Replica:
         """Data and meta file, wherever they are now."""
         if self.writer is not None:
             return self.writer.data_path, self.writer.meta_path
-        return self.data_path, self.meta_path
+        return (self.data_path, self.meta_path) if self.held is None else self.held.files
 
     @property
     def disk_usage_bytes(self) -> int:
@@ -84,7 +111,7 @@ class Replica:
 
     def delete_files(self) -> None:
         """Removes the files, the data first: a meta file without data is worth nothing."""
-        data, meta = self.data_path, self.meta_path
+        data, meta = self.files
         data.unlink(missing_ok=True)
         meta.unlink(missing_ok=True)
         self.volume.add_used(-self.disk_usage_bytes)

@@ -22,6 +22,10 @@ from seamlessfs.model.cluster import StorageReport
 from seamlessfs.model.errors import FileAlreadyExists, NotEnoughDatanodes, ReplicaNotFound
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PoolId, StorageId
 
+TAKEOVER_LOCKS = 64
+FENCES_MAX = 10_000
+"""Blocks that were recovered while there was no replica here, the latest ones: their writers may still try to come."""
+
 
 class ReplicaStore:
     """The replicas of one block pool on some volumes. Thread-safe; no disk is touched under the map's lock."""
@@ -34,6 +38,8 @@ class ReplicaStore:
         self._replicas: dict[BlockId, Replica] = {}
         self._listeners: tuple[Callable[[ReplicaChange], None], ...] = ()
         self._turn = itertools.count()
+        self._takeovers = [threading.Lock() for _ in range(TAKEOVER_LOCKS)]
+        self._fences: dict[BlockId, GenerationStamp] = {}
 
     def add_listener(self, listener: Callable[[ReplicaChange], None]) -> None:
         """Every later change is told to `listener`, on the thread that made it."""
@@ -72,8 +78,34 @@ class ReplicaStore:
             replica = self._replicas.get(block_id)
             if replica is None:
                 return None
-            visible = replica.block.length if replica.writer is None else replica.writer.acked_bytes
-            return replica.state, replica.current(), visible, replica.volume
+            return replica.state, replica.current(), replica.visible_bytes, replica.volume
+
+    def look(self, block_id: BlockId) -> Replica | None:
+        """The replica itself, to be exchanged by `swap`; nobody but the store changes it."""
+        with self._lock:
+            return self._replicas.get(block_id)
+
+    def swap(self, old: Replica, new: Replica) -> bool:
+        """Puts one replica in the place of another; False: that one is not there any more."""
+        with self._lock:
+            present = self._replicas.get(old.block.id) is old
+            if present:
+                self._replicas[old.block.id] = new
+        return present
+
+    def takeover(self, block_id: BlockId) -> threading.Lock:
+        """Held while somebody takes a replica from whoever writes it: one at a time."""
+        return self._takeovers[block_id % TAKEOVER_LOCKS]
+
+    def fence(self, block_id: BlockId, recovery_id: GenerationStamp) -> bool:
+        """Nobody may begin a replica with an older stamp than the recovery's from now on; False: there is one."""
+        with self._lock:
+            if block_id in self._replicas:
+                return False
+            self._fences[block_id] = max(recovery_id, self._fences.pop(block_id, recovery_id))
+            if len(self._fences) > FENCES_MAX:
+                del self._fences[next(iter(self._fences))]
+        return True
 
     def open_replica(self, block: Block) -> tuple[OpenReplica, int]:
         """Opens a replica for reading; an older generation stamp than the replica's is fine.
@@ -96,13 +128,14 @@ class ReplicaStore:
                 f"replica=blk_{block.id}_{found.generation_stamp}"
             )
         try:
-            if writer is not None and replica.state is ReplicaState.RBW:
-                with writer.lock:
-                    opened = OpenReplica.open(writer.data_path, writer.meta_path, writer.on_disk_bytes)
-                return opened, writer.acked_bytes
-            if replica.state is not ReplicaState.FINALIZED:
+            visible = replica.visible_bytes
+            if visible < 0 or replica.state is ReplicaState.TEMPORARY:
                 raise ReplicaNotFound(f"Replica blk_{block.id} is {replica.state.name}: it cannot be read")
-            return OpenReplica.open(replica.data_path, replica.meta_path, found.length), found.length
+            if writer is None:
+                return OpenReplica.open(*replica.files, found.length), visible
+            with writer.lock:
+                opened = OpenReplica.open(writer.data_path, writer.meta_path, writer.on_disk_bytes)
+            return opened, min(replica.visible_bytes, opened.length)
         except FileNotFoundError as error:
             raise ReplicaNotFound(f"Replica files of blk_{block.id} are gone: {error}") from error
 
@@ -126,12 +159,12 @@ class ReplicaStore:
             self.note_failure(volume, error)
             raise
         with self._lock:
-            taken = block.id in self._replicas
+            taken = block.id in self._replicas or self._fences.get(block.id, 0) > block.generation_stamp
             if not taken:
                 self._replicas[block.id] = Replica(block, state, volume, writer=writer)
         if taken:
             writer.delete_files()
-            raise FileAlreadyExists(f"Block blk_{block.id} already exists")
+            raise FileAlreadyExists(f"Block blk_{block.id} already exists, or was recovered without this replica")
         if state is ReplicaState.RBW:
             self.tell(ReplicaChange(ChangeKind.RECEIVING, volume.storage_id, Block(block.id, block.generation_stamp)))
         return writer
@@ -213,12 +246,20 @@ class ReplicaStore:
             length: cut the replica to that many bytes; None: keep what was acknowledged.
 
         Raises:
-            ReplicaNotFound: there is no such replica, or it waits for recovery.
+            ReplicaNotFound: there is no such replica, it is of a newer stamp, or it is for a recovery only.
         """
-        with self._lock:
-            replica = self._replicas.get(block_id)
-        if replica is None or replica.state not in (ReplicaState.FINALIZED, ReplicaState.RBW):
-            raise ReplicaNotFound(f"Replica blk_{block_id} is not here, or cannot be written to")
+        with self.takeover(block_id):
+            replica = self.look(block_id)
+            if replica is None or replica.state not in (ReplicaState.FINALIZED, ReplicaState.RBW):
+                raise ReplicaNotFound(f"Replica blk_{block_id} is not here, or cannot be written to")
+            if replica.current().generation_stamp > stamp:
+                raise ReplicaNotFound(
+                    f"Replica blk_{block_id}_{replica.current().generation_stamp} is newer than the stamp {stamp} "
+                    "that the writer has for it: the block was taken from the writer"
+                )
+            return self._reopen(replica, stamp, length)
+
+    def _reopen(self, replica: Replica, stamp: GenerationStamp, length: int | None) -> ReplicaWriter:
         previous = replica.writer
         if previous is not None:
             previous.stop()
@@ -234,8 +275,9 @@ class ReplicaStore:
         if paths[0].parent != rbw:
             writer.rename_into(rbw / paths[0].name, rbw / paths[1].name)
         writer.restamp(stamp)
-        with self._lock:
-            self._replicas[block_id] = Replica(writer_block(writer), ReplicaState.RBW, replica.volume, writer=writer)
+        if not self.swap(replica, Replica(writer_block(writer), ReplicaState.RBW, replica.volume, writer=writer)):
+            writer.close()
+            raise ReplicaNotFound(f"Replica blk_{found.id} was taken away while it was opened again")
         writer.truncate(keep if length is None else length)
         return writer
 
