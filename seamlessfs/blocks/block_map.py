@@ -44,6 +44,8 @@ class BlockMap:
         self._by_storage: dict[int, dict[int, array[int]]] = {}
         self._counts: dict[int, int] = {}
         self._blocks = 0
+        self.located = 0
+        """Blocks with a replica."""
 
     def __len__(self) -> int:
         return self._blocks
@@ -110,10 +112,13 @@ class BlockMap:
         start = (block_id & _MASK) * SLOTS
         slots = page.slots
         free = -1
+        held = False
         for slot in range(start, start + SLOTS):
             if slots[slot] == storage:
                 return False
-            if not slots[slot] and free < 0:
+            if slots[slot]:
+                held = True
+            elif free < 0:
                 free = slot
         if free >= 0:
             slots[free] = storage
@@ -125,6 +130,7 @@ class BlockMap:
         offsets = self._by_storage.setdefault(storage, {}).setdefault(block_id >> PAGE_BITS, array("H"))
         insort(offsets, block_id & _MASK)
         self._counts[storage] = self._counts.get(storage, 0) + 1
+        self.located += not held
         return True
 
     def remove(self, block_id: BlockId, storage: int) -> bool:
@@ -138,6 +144,8 @@ class BlockMap:
         if not offsets:
             del pages[block_id >> PAGE_BITS]
         self._counts[storage] -= 1
+        start = (block_id & _MASK) * SLOTS
+        self.located -= not any(page.slots[start : start + SLOTS])
         return True
 
     def _clear_slot(self, page: _Page, block_id: BlockId, storage: int) -> bool:

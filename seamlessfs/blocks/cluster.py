@@ -11,7 +11,7 @@ from seamlessfs.blocks.settings import BlockSettings
 from seamlessfs.model.block import ReplicaLocation
 from seamlessfs.model.cluster import AdminState, DatanodeId, DatanodeInfo, Location, StorageReport
 from seamlessfs.model.errors import RegistrationRefused, UnregisteredNode
-from seamlessfs.model.ids import DatanodeUuid, StorageId
+from seamlessfs.model.ids import DatanodeUuid, StorageHint, StorageId, storage_hint
 
 STORAGES_MAX = 65_535
 """The block map keeps a storage as 16 bits, of which 0 means none."""
@@ -154,6 +154,7 @@ class ClusterState:
         self._by_ip: dict[str, dict[DatanodeUuid, DatanodeDescriptor]] = {}
         self._storages: list[StorageState | None] = [None]
         self._by_storage_id: dict[StorageId, StorageState] = {}
+        self._by_hint: dict[StorageHint, tuple[StorageState, ...]] = {}
         self._idcs: dict[str, _IdcRecord] = {}
         self._pools: dict[str, Pool] = {}
 
@@ -205,6 +206,8 @@ class ClusterState:
             storage = StorageState(len(self._storages), report, node)
             self._storages.append(storage)
             self._by_storage_id[report.storage_id] = storage
+            hint = storage_hint(report.storage_id)
+            self._by_hint[hint] = (*self._by_hint.get(hint, ()), storage)
         else:
             storage.node.storages.pop(report.storage_id, None)
             storage.node.touch()
@@ -230,6 +233,12 @@ class ClusterState:
 
     def storage_by_id(self, storage_id: StorageId) -> StorageState | None:
         return self._by_storage_id.get(storage_id)
+
+    def unconfirmed(self, hint: StorageHint) -> Iterator[StorageState]:
+        """Storages that the hint may stand for whose datanode is back and has not said yet what they hold."""
+        for storage in self._by_hint.get(hint, ()):
+            if not storage.reported and not storage.report.failed and storage.node.state is not NodeState.DEAD:
+                yield storage
 
     @property
     def idcs(self) -> list[str]:

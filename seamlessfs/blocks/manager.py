@@ -11,6 +11,7 @@ from seamlessfs.blocks.commands import Command, RequestReportCommand
 from seamlessfs.blocks.completion import is_written
 from seamlessfs.blocks.debt import LinkDebt
 from seamlessfs.blocks.invalidation import Invalidations
+from seamlessfs.blocks.locations import Locations
 from seamlessfs.blocks.placement import Placement, TargetRequest, choose
 from seamlessfs.blocks.policy import ANYWHERE, BlockFacts, FactsLookup, Random
 from seamlessfs.blocks.redundancy import Verdict, verify
@@ -18,10 +19,10 @@ from seamlessfs.blocks.repair import Repairer
 from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook
 from seamlessfs.blocks.reports import Counters, ReplicaChange, ReportJudge, ReportPart
 from seamlessfs.blocks.settings import BlockSettings
-from seamlessfs.blocks.topology import OTHER_IDC, Topology
+from seamlessfs.blocks.topology import Topology
 from seamlessfs.model.block import Block, ReplicaLocation, ReplicaState
 from seamlessfs.model.cluster import DatanodeId, DatanodeInfo, Link, Location, StorageReport
-from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PolicyId, StorageId
+from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PolicyId, StorageHint, StorageId
 from seamlessfs.model.policy import PlacementPolicy
 from seamlessfs.model.status import FsStats
 
@@ -56,6 +57,7 @@ class BlockManager:
         self.invalidations = Invalidations(self.cluster, self.settings)
         self.judge = ReportJudge(self.book, self.invalidations, self.settings, counters)
         self.repairer = Repairer(self.cluster, self.book, self.invalidations, self.judge, self.settings, rng)
+        self._locations = Locations(self.book, self.invalidations, topology, rng)
         self._started_at_ms: int | None = None
         self._settled = False
         self._scan: list[int] = []
@@ -284,36 +286,20 @@ class BlockManager:
         )
 
     def locations(
-        self, block_id: BlockId, reader: Location | None = None, reader_ip: str = ""
+        self,
+        block_id: BlockId,
+        reader: Location | None = None,
+        reader_ip: str = "",
+        hints: Sequence[StorageHint] = (),
     ) -> list[ReplicaLocation]:
-        """Replicas for a reader: own node, own rack, own IDC, stale ones there, then other IDCs; random among equals.
-
-        An open block answers its expected pipeline; a block with corrupt replicas only, those.
-        """
-        opened = self.book.open.get(block_id)
-        if opened is not None and block_id not in self.book.map:
-            indexes = list(opened.pipeline or opened.seen)
-        else:
-            indexes = self.book.map.replicas_of(block_id) or list(self.book.corrupt.get(block_id, ()))
-        return self._sorted([self.cluster.storage(index) for index in indexes], reader, reader_ip)
+        """Replicas for a reader, best first: see `Locations.of_block`."""
+        return self._locations.of_block(block_id, reader, reader_ip, hints)
 
     def storage_locations(
         self, storage_ids: Iterable[StorageId], reader: Location | None = None, reader_ip: str = ""
     ) -> list[ReplicaLocation]:
         """The same order for storages named by the namespace (the pipeline of an open block after a restart)."""
-        known = (self.cluster.storage_by_id(storage_id) for storage_id in storage_ids)
-        return self._sorted([storage for storage in known if storage is not None], reader, reader_ip)
-
-    def _sorted(self, storages: list[StorageState], reader: Location | None, ip: str) -> list[ReplicaLocation]:
-        place = reader or self.topology.locate(ip)
-
-        def key(storage: StorageState) -> tuple[bool, bool, int, float]:
-            same = bool(ip) and storage.node.id.ip == ip
-            distance = Topology.distance(place, storage.location, same)
-            stale = storage.node.state is not NodeState.LIVE
-            return distance == OTHER_IDC, stale, distance, self._rng.random()
-
-        return [storage.replica() for storage in sorted(storages, key=key)]
+        return self._locations.of_storages(storage_ids, reader, reader_ip)
 
     def is_corrupt(self, block_id: BlockId) -> bool:
         """Whether only corrupt replicas are known."""
@@ -326,8 +312,11 @@ class BlockManager:
 
     # Time
 
-    def tick(self, now_ms: int, facts: FactsLookup) -> list[Command]:
+    def tick(self, now_ms: int, facts: FactsLookup, *, quiet: bool = False) -> list[Command]:
         """Lets time pass: who is silent, what is owed, what has to go. Call it once a second or after events.
+
+        Args:
+            quiet: nothing is copied or deleted yet: the namespace is in safe mode of its start.
 
         Cost: in proportion to datanodes, to blocks that changed and to commands; never to all blocks.
         """
@@ -339,12 +328,12 @@ class BlockManager:
         self.judge.judge_parked(facts, now_ms)
         commands: list[Command] = [RequestReportCommand(uuid) for uuid in sorted(self._reports_wanted)]
         self._reports_wanted.clear()
-        if self._is_settled(now_ms):
+        if self._is_settled(now_ms) and not quiet:
             self._watch_nodes()
             self._scan_some()
             self.repairer.evaluate_dirty(facts, now_ms)
             commands += self.repairer.dispatch(facts, now_ms)
-        commands += self.invalidations.drain(now_ms)
+            commands += self.invalidations.drain(now_ms)
         return commands
 
     def _is_settled(self, now_ms: int) -> bool:
@@ -379,6 +368,15 @@ class BlockManager:
         self.repairer.finished(transfer_id, ok, now_ms)
 
     # Figures
+
+    @property
+    def located(self) -> int:
+        """Blocks with a valid replica."""
+        return self.book.map.located
+
+    @property
+    def live_datanodes(self) -> int:
+        return sum(node.state is not NodeState.DEAD for node in self.cluster.nodes.values())
 
     def owed(self) -> dict[Link, LinkDebt]:
         """Blocks and bytes owed per link; a link from an IDC to itself is local repair."""

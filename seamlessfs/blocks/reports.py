@@ -109,6 +109,10 @@ class ReportJudge:
         """Replicas newer than the namespace: not judged, never deleted."""
         return sum(len(replicas) for replicas in self._parked.values())
 
+    @property
+    def parked_bytes(self) -> int:
+        return sum(seen.length for replicas in self._parked.values() for seen in replicas.values())
+
     def start_storage(self, storage: StorageState) -> None:
         """A datanode has registered: what was gathered of earlier reports is void."""
         self._cursors.pop(storage.index, None)

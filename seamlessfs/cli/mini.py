@@ -194,6 +194,7 @@ class MiniCluster:
             "control_host": self.host,
             "control_port": self.control_port,
             "port_file": folder / "ports.json",
+            "safemode_extension_ms": 0,
             **self.namenode_settings,
         }
         return Daemon("namenode", _configured(folder, "namenode", settings), folder)

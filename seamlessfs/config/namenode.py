@@ -47,6 +47,18 @@ class NamenodeSettings(BaseModel):
     heartbeat_interval_ms: int = Field(1000, ge=50, description="Interval of datanode heartbeats.")
     stale_after_ms: int = Field(10_000, ge=100, description="Silence after which a datanode is avoided.")
     dead_after_ms: int = Field(30_000, ge=200, description="Silence after which a datanode's replicas are replaced.")
+    safemode_threshold: float = Field(
+        0.999, ge=0, le=1, description="Share of blocks to be reported at start (dfs.namenode.safemode.threshold-pct)."
+    )
+    safemode_min_datanodes: int = Field(
+        0, ge=0, description="Live datanodes that must be there at start (dfs.namenode.safemode.min.datanodes)."
+    )
+    safemode_extension_ms: int = Field(
+        30_000, ge=0, description="How long safe mode goes on once both are there (dfs.namenode.safemode.extension)."
+    )
+    safemode_hold_ms: int = Field(
+        40_000, ge=0, description="How long after a start changes wait for the end of safe mode before being refused."
+    )
     settle_ms: int = Field(30_000, ge=0, description="Time after a start in which nothing is repaired or trimmed.")
     redundancy_interval_ms: int = Field(1000, ge=20, description="Interval of the look at what is owed or too much.")
     complete_wait_ms: int = Field(300, ge=0, description="How long `complete` waits for reports that are in flight.")

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from seamlessfs.blocks.commands import Command
 from seamlessfs.blocks.manager import BlockManager
 from seamlessfs.blocks.policy import BlockFacts
+from seamlessfs.blocks.safe_mode import Found, SafeModeRule
 from seamlessfs.blocks.topology import Topology
 from seamlessfs.config.namenode import NamenodeSettings
 from seamlessfs.model.block import Block
@@ -24,6 +25,7 @@ from seamlessfs.model.ids import BlockId, InodeId, PolicyId
 from seamlessfs.model.policy import PlacementPolicy
 from seamlessfs.model.principal import Principal
 from seamlessfs.namenode.events import event
+from seamlessfs.namenode.standstill import Standstill
 from seamlessfs.namenode.writer import Writer
 from seamlessfs.namespace.context import Context, NamespaceLimits
 from seamlessfs.namespace.namespace import Namespace
@@ -77,7 +79,7 @@ class Core:
         dispatch: carries commands of the block manager to datanodes; set once the control service is there.
         reports: set whenever replicas were reported, for calls that wait for them.
         transfer_ended: set whenever a background copy has ended.
-        safe_mode: whether an operator has the namespace stand still.
+        standstill: safe mode, of the start or by hand.
     """
 
     def __init__(
@@ -106,11 +108,30 @@ class Core:
         self.dispatch: Callable[[Iterable[Command]], None] = lambda commands: None
         self.reports = asyncio.Event()
         self.transfer_ended = asyncio.Event()
-        self.safe_mode = False
+        self.standstill = Standstill(
+            SafeModeRule(settings.safemode_threshold, settings.safemode_min_datanodes, settings.safemode_extension_ms),
+            settings.safemode_hold_ms,
+            self._found,
+            mono_ms,
+            self._moves_again,
+        )
         self._running: dict[tuple[bytes, int], asyncio.Future[bytes]] = {}
         self._accessed: dict[InodeId, asyncio.Future[None]] = {}
         self._asked_at_ms: dict[BlockId, int] = {}
         """Since when the writer of a block has been asking whether it is ready."""
+
+    @property
+    def safe_mode(self) -> bool:
+        """Whether the namespace stands still."""
+        return self.standstill.on
+
+    def _found(self) -> Found:
+        total = self.namespace.complete_blocks(self.view())
+        blocks = self.blocks
+        return Found(min(blocks.located, total), total, blocks.live_datanodes, blocks.judge.parked_bytes)
+
+    def _moves_again(self) -> None:
+        self.namespace.leases.renew_all(self.clock.now_ms())
 
     def context(self, call: CallContext) -> Context:
         """The call as the namespace sees it."""
@@ -241,6 +262,7 @@ class Core:
         """Wakes everybody that waits for reports."""
         self.reports.set()
         self.reports = asyncio.Event()
+        self.standstill.look()
 
     def with_wall_clock(self, node: DatanodeInfo) -> DatanodeInfo:
         """The datanode with its monotonic times turned into wall-clock ones."""

@@ -41,10 +41,13 @@ class Locator:
         )
 
     def located_block(self, block: FileBlock, place: Location | None, address: str) -> LocatedBlock:
-        """One block: an open one is where its writer writes it, a finished one where replicas were reported."""
+        """One block: an open one is where its writer writes it, a finished one where replicas were reported.
+
+        After a restart that is also where they were before, until the datanodes there have reported.
+        """
         blocks = self.core.blocks
         finished = block.state is BlockState.COMPLETE
-        locations = tuple(blocks.locations(block.block.id, place, address))
+        locations = tuple(blocks.locations(block.block.id, place, address, block.hints))
         if not locations and not finished:
             locations = tuple(blocks.storage_locations(block.pipeline, place, address))
         return LocatedBlock(self.extended(block), block.offset, locations, blocks.is_corrupt(block.block.id))

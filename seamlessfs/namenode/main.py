@@ -102,6 +102,9 @@ class Namenode:
             context = Context(wall_ms(), Principal(superuser, superuser=True), limits, steady_ms=wall_ms())
             await self.writer.submit(lambda tx: Namespace.format(tx, context, identity))
             event(LOG, "formatted", cluster=identity.cluster_id, pool=identity.pool_id)
+        elif not Namespace.is_counted(self.writer.view()):
+            count = await self.writer.with_snapshot(Namespace.count_blocks)
+            await self.writer.submit(lambda tx: Namespace.set_count(tx, count))
         namespace = Namespace(identity.pool_id, limits)
         namespace.load(self.writer.view())
         self.writer.before_seal.append(namespace.settle)
@@ -111,6 +114,7 @@ class Namenode:
             topology, policies.__getitem__, random.SystemRandom(), _block_settings(settings), counters=self._counters
         )
         self.core = Core(settings, self.writer, namespace, blocks, topology, limits, identity, superuser)
+        self.core.standstill.look()
         groups = GroupResolver({user: tuple(names) for user, names in settings.groups.items()})
         self.control = ControlService(self.core, self.secret, self.rules)
         self.monitor = Monitor(self.core)

@@ -63,12 +63,14 @@ class Monitor:
             if paused_ms > patience_ms + self.core.settings.redundancy_interval_ms:
                 event(LOG, "namenode_paused", logging.WARNING, paused_ms=paused_ms)
                 continue  # heartbeats that arrived meanwhile are heard before anybody is judged
-            self.core.dispatch(self.core.blocks.tick(mono_ms(), self.core.facts))
+            self.core.standstill.look()
+            quiet = self.core.standstill.starting
+            self.core.dispatch(self.core.blocks.tick(mono_ms(), self.core.facts, quiet=quiet))
 
     async def _reaper(self) -> None:
         interval_s = self.core.settings.redundancy_interval_ms / 1000
         while True:
-            if not self.core.safe_mode and self.core.namespace.reapable(self.core.view()):
+            if not self.core.standstill.manual and self.core.namespace.reapable(self.core.view()):
                 removed = await self.core.writer.submit(
                     lambda tx: self.core.namespace.reap(tx, self._context(), REAP_BATCH)
                 )

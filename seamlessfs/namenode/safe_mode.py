@@ -1,11 +1,13 @@
-"""Safe mode as an operator turns it on: the namespace stands still until it is turned off, reads go on.
+"""What safe mode means for calls: those that change the namespace wait for its end or are refused, reads go on.
 
-It ends with the process. Datanodes report as ever and what is owed goes on being copied; what waits for the reaper
-keeps its blocks, and no lease runs out.
+By hand it ends with the process. Datanodes report as ever and what is owed goes on being copied, except at the start;
+no lease runs out, and by hand what waits for the reaper keeps its blocks. At the start the reaper works: blocks of
+files that are deleted are counted until it has come to them, and nobody reports them.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -13,10 +15,13 @@ from typing import Any
 from google.protobuf.message import Message
 
 from seamlessfs.model.errors import SafeMode
-from seamlessfs.namenode.core import Core
+from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.net.rpc_server import CallContext
 from seamlessfs.wire.convert.blocks import extended_block_from_pb
 from seamlessfs.wire.pb.hadoop import hdfs_pb2
+
+LOOK_AGAIN_MS = 200
+"""A datanode that has registered is enough for a reader, and wakes nobody."""
 
 
 def _block_name(block: hdfs_pb2.ExtendedBlockProto) -> str:
@@ -53,22 +58,63 @@ CANNOT: Mapping[str, Callable[[Any], str]] = MappingProxyType(
 
 
 def guarded(core: Core, table: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
-    """The same handlers; those that change the namespace refuse in safe mode."""
-    return {
-        method: _guarded(core, handler, CANNOT[method]) if method in CANNOT else handler
-        for method, handler in table.items()
-    }
+    """The same handlers; those that change the namespace, or find no replica, heed safe mode."""
+    heeding = {method: _guarded(core, table[method], CANNOT[method]) for method in CANNOT if method in table}
+    if (locate := table.get("getBlockLocations")) is not None:
+        heeding["getBlockLocations"] = _located(core, locate)
+    return {**table, **heeding}
+
+
+def _refusal(core: Core, cannot: str) -> SafeMode:
+    return SafeMode(
+        f"{cannot}. Name node is in safe mode.\n{core.standstill.why()} NamenodeHostName:{core.settings.rpc_host}"
+    )
 
 
 def _guarded(core: Core, handler: Callable[..., Any], cannot: Callable[[Any], str]) -> Callable[..., Any]:
-    def answer(call: CallContext, request: Message) -> Any:
+    def stands(call: CallContext) -> bool:
         """A repeated call is still told what was done the first time."""
-        if core.safe_mode and core.namespace.retries.answer(core.view(), call.client_id, call.call_id) is None:
-            raise SafeMode(
-                f"{cannot(request)}. Name node is in safe mode.\n"
-                'It was turned on manually. Use "hdfs dfsadmin -safemode leave" to turn safe mode off. '
-                f"NamenodeHostName:{core.settings.rpc_host}"
-            )
-        return handler(call, request)
+        return core.safe_mode and core.namespace.retries.answer(core.view(), call.client_id, call.call_id) is None
+
+    async def hold(call: CallContext, request: Message) -> Any:
+        await core.standstill.hold()
+        if stands(call):
+            raise _refusal(core, cannot(request))
+        answer = handler(call, request)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    def answer(call: CallContext, request: Message) -> Any:
+        if not stands(call):
+            return handler(call, request)
+        if not core.standstill.patience_ms:
+            raise _refusal(core, cannot(request))
+        return hold(call, request)
+
+    return answer
+
+
+def _located(core: Core, handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Datanodes that are on their way back are waited for: Java's client gives a block up that nobody has."""
+
+    def complete(response: Any) -> bool:
+        return not core.safe_mode or all(block.locs for block in response.locations.blocks)
+
+    async def hold(call: CallContext, request: Any) -> Any:
+        deadline_ms = mono_ms() + core.standstill.patience_ms
+        while (left_ms := deadline_ms - mono_ms()) > 0 and core.safe_mode:
+            await core.wait_for_reports(core.reports, min(left_ms, LOOK_AGAIN_MS) / 1000)
+            if complete(response := handler(call, request)):
+                return response
+        if complete(response := handler(call, request)):
+            return response
+        raise _refusal(core, f"Zero blocklocations for {request.src}")
+
+    def answer(call: CallContext, request: Any) -> Any:
+        response = handler(call, request)
+        if complete(response):
+            return response
+        if not core.standstill.patience_ms:
+            raise _refusal(core, f"Zero blocklocations for {request.src}")
+        return hold(call, request)
 
     return answer

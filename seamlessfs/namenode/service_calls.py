@@ -71,7 +71,10 @@ class ServiceCalls:
         """Everybody may ask for it, a superuser turns it on and off; the answer says whether it is on."""
         if request.action != pb.SAFEMODE_GET:
             self.core.require_superuser(call)
-            self.core.safe_mode = request.action == pb.SAFEMODE_ENTER
+            if request.action == pb.SAFEMODE_ENTER:
+                self.core.standstill.enter()
+            else:
+                self.core.standstill.leave(force=request.action == pb.SAFEMODE_FORCE_EXIT)
             event(LOG, "safe_mode", logging.WARNING, on=self.core.safe_mode, user=call.principal.user)
         return pb.SetSafeModeResponseProto(result=self.core.safe_mode)
 

@@ -36,6 +36,11 @@ class Leases:
         if holder in self._renewed_at_ms:
             self._renewed_at_ms[holder] = now_ms
 
+    def renew_all(self, now_ms: int) -> None:
+        """Nobody could renew anything for a while: everybody counts as heard of."""
+        for holder in self._renewed_at_ms:
+            self._renewed_at_ms[holder] = now_ms
+
     def silent_ms(self, holder: str, now_ms: int) -> int:
         """How long ago the holder was heard of."""
         renewed = self._renewed_at_ms.get(holder)

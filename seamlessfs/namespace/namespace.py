@@ -9,7 +9,7 @@ from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId, PolicyId, Po
 from seamlessfs.model.path import join
 from seamlessfs.model.policy import PlacementPolicy
 from seamlessfs.model.status import ContentSummary, FileStatus, Listing
-from seamlessfs.namespace import registry, totals, tree
+from seamlessfs.namespace import block_rows, registry, totals, tree
 from seamlessfs.namespace.answers import BlockTarget, FileBlocks
 from seamlessfs.namespace.context import Context, NamespaceLimits
 from seamlessfs.namespace.leases import Leases
@@ -113,6 +113,23 @@ class Namespace:
 
     def block(self, view: ReadView, block_id: BlockId) -> BlockRecord | None:
         return reading.block(view, block_id)
+
+    def complete_blocks(self, view: ReadView) -> int:
+        """Number of complete blocks, also of unlinked files that the reaper has not come to."""
+        return block_rows.complete_count(view) or 0
+
+    @staticmethod
+    def is_counted(view: ReadView) -> bool:
+        """Whether the store has that number; an older one has not: `count_blocks` finds it, `set_count` writes it."""
+        return block_rows.complete_count(view) is not None
+
+    @staticmethod
+    def count_blocks(view: ReadView) -> int:
+        return block_rows.recount(view)
+
+    @staticmethod
+    def set_count(tx: Transaction, count: int) -> None:
+        block_rows.write_count(tx, count)
 
     def blocks(self, view: ReadView, start: BlockId | None = None) -> Iterator[BlockRecord]:
         """Every block from `start` on, by id. Lazy: for slices and snapshots."""
