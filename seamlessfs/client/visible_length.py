@@ -7,6 +7,7 @@ from seamlessfs.client.session import Session
 from seamlessfs.model.block import LocatedBlock, ReplicaLocation
 from seamlessfs.model.errors import NoLiveReplica, ReplicaNotFound, SeamlessError
 from seamlessfs.wire.convert.blocks import extended_block_to_pb
+from seamlessfs.wire.convert.integers import to_signed
 from seamlessfs.wire.pb.hadoop import client_datanode_pb2 as pb
 from seamlessfs.wire.rpc.protocols import CLIENT_DATANODE_PROTOCOL
 
@@ -23,11 +24,15 @@ def fetch_visible_length(session: Session, located: LocatedBlock, path: str) -> 
     failures = []
     for replica in located.locations:
         try:
-            return _ask(session, replica, located)
+            length = _ask(session, replica, located)
         except ReplicaNotFound:
             continue
         except (SeamlessError, OSError) as error:
             failures.append(f"{replica.datanode.id.ip}:{replica.datanode.id.ipc_port}: {error}")
+        else:
+            if length >= 0:
+                return length
+            failures.append(f"{replica.datanode.id.ip}:{replica.datanode.id.ipc_port}: its replica waits for recovery")
     if failures:
         raise NoLiveReplica(
             f"Cannot tell the length of {path}: its last block blk_{located.block.block.id} is being written and "
@@ -53,6 +58,6 @@ def _ask(session: Session, replica: ReplicaLocation, located: LocatedBlock) -> i
         request = pb.GetReplicaVisibleLengthRequestProto(block=extended_block_to_pb(located.block))
         reply = channel.call(CLIENT_DATANODE_PROTOCOL, "getReplicaVisibleLength", request)
         assert isinstance(reply, pb.GetReplicaVisibleLengthResponseProto)
-        return reply.length
+        return to_signed(reply.length)
     finally:
         channel.close()

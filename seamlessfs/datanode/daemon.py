@@ -17,6 +17,7 @@ from seamlessfs.datanode.ipc import ClientDatanodeHandlers
 from seamlessfs.datanode.layout import write_durably
 from seamlessfs.datanode.ledger import Ledger
 from seamlessfs.datanode.log import event
+from seamlessfs.datanode.recovery_runner import RecoveryRunner
 from seamlessfs.datanode.replica import ReplicaChange
 from seamlessfs.datanode.replicas import ReplicaStore
 from seamlessfs.datanode.reports import storage_messages, traffic_messages
@@ -52,6 +53,7 @@ class Datanode:
         self._sessions: list[ControlSession] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._commands: CommandRunner | None = None
+        self._recoveries: RecoveryRunner | None = None
         self._ipc: RpcServer | None = None
         self._epoch = 0
         self._joining = asyncio.Lock()
@@ -87,6 +89,7 @@ class Datanode:
             await self.stop()
             raise
         self._commands = CommandRunner(self._context, asyncio.get_running_loop())
+        self._recoveries = RecoveryRunner(self.store, asyncio.get_running_loop())
         if self.settings.port_file is not None:
             ports = {"xfer": self.xfer_port, "ipc": self.ipc_port, "info": self.settings.info_port}
             write_durably(self.settings.port_file, json.dumps(ports).encode())
@@ -125,6 +128,8 @@ class Datanode:
         self._context.outgoing.cut()
         if self._commands is not None:
             await asyncio.to_thread(self._commands.stop)
+        if self._recoveries is not None:
+            await asyncio.to_thread(self._recoveries.stop)
         if self._ipc is not None:
             await self._ipc.stop(self.settings.stop_grace_ms / 1000)
         await asyncio.to_thread(self.store.close)
@@ -159,6 +164,8 @@ class Datanode:
         own = Location.parse(registered.location) if registered.location else None
         self.ledger.update(_resolver(registered.topology), own)
         self._epoch = max(self._epoch, registered.epoch)
+        if self._recoveries is not None:
+            self._recoveries.joined(registered.generation_stamp)
 
     def heartbeat(self, sequence: int) -> pb.Heartbeat:
         return pb.Heartbeat(
@@ -181,6 +188,8 @@ class Datanode:
             self.ledger.update(_resolver(command.topology), None)
         elif self._commands is not None and kind in ("transfer", "invalidate"):
             self._commands.start(command, answer)
+        elif self._recoveries is not None and kind in ("init_recovery", "update_replica"):
+            self._recoveries.start(command, answer)
         else:
             event(logging.WARNING, "command_unknown", kind=kind)
 

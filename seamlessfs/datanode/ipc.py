@@ -9,9 +9,10 @@ from seamlessfs import __version__
 from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.datanode.replicas import ReplicaStore
 from seamlessfs.model.block import ReplicaState
-from seamlessfs.model.errors import AccessDenied, ReplicaNotFound, Retriable
+from seamlessfs.model.errors import AccessDenied, RemoteIOError, ReplicaNotFound, Retriable
 from seamlessfs.net.rpc_server import CallContext, Handler
 from seamlessfs.wire.convert.blocks import extended_block_from_pb, storage_type_to_pb
+from seamlessfs.wire.convert.integers import to_unsigned
 from seamlessfs.wire.pb.hadoop import client_datanode_pb2 as pb
 from seamlessfs.wire.pb.hadoop import hdfs_pb2
 
@@ -44,19 +45,27 @@ class ClientDatanodeHandlers:
     ) -> pb.GetReplicaVisibleLengthResponseProto:
         """How much of a replica, usually one that is being written, may be read.
 
+        One that was cut off by a restart and is not recovered yet answers -1, as in HDFS: bytes of it may be safe, so
+        "not here", of which clients make an empty block, would be wrong. The same for one of an older stamp.
+
         Raises:
-            ReplicaNotFound: it is not here or cannot be read; the client takes the next datanode.
+            ReplicaNotFound: it is not here. RemoteIOError: it is older than asked. The client takes the next datanode.
             Retriable: it is of another pool; the same, as in HDFS.
         """
         wanted = extended_block_from_pb(request.block)
         if not self._store.serves(wanted.pool_id):
             raise Retriable("Datanode not registered. Try again later.")
         found = self._store.find(wanted.block.id)
-        if found is None or found[1].generation_stamp < wanted.block.generation_stamp:
+        if found is None or found[0] is ReplicaState.TEMPORARY:
             raise ReplicaNotFound(f"Replica does not exist {wanted.pool_id}:{wanted.block.id}")
-        if found[0] not in (ReplicaState.FINALIZED, ReplicaState.RBW):
-            raise ReplicaNotFound(f"Replica {wanted.pool_id}:{wanted.block.id} is {found[0].name}: it cannot be read")
-        return pb.GetReplicaVisibleLengthResponseProto(length=found[2])
+        _, block, visible, _ = found
+        if block.generation_stamp < wanted.block.generation_stamp:
+            raise RemoteIOError(
+                "Replica generation stamp < block generation stamp, "
+                f"block={wanted.pool_id}:blk_{wanted.block.id}_{wanted.block.generation_stamp}, "
+                f"replica=blk_{block.id}_{block.generation_stamp}"
+            )
+        return pb.GetReplicaVisibleLengthResponseProto(length=to_unsigned(visible))
 
     def get_block_local_path_info(
         self, context: CallContext, request: pb.GetBlockLocalPathInfoRequestProto
