@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.datanode.ledger import Ledger
+from seamlessfs.datanode.open_pipelines import OpenPipelines
 from seamlessfs.datanode.replicas import ReplicaStore
 from seamlessfs.model.cluster import DatanodeId, DatanodeInfo, Location
 from seamlessfs.net.stream import BlockingStream
@@ -55,6 +56,7 @@ class TransferContext:
     ledger: Ledger
     identity: Callable[[], DatanodeId]
     outgoing: OutgoingStreams = field(default_factory=OutgoingStreams)
+    pipelines: OpenPipelines = field(default_factory=OpenPipelines)
 
     def self_info(self) -> DatanodeInfo:
         """This datanode as it names itself to the next one."""
@@ -64,16 +66,20 @@ class TransferContext:
         """Longest silence of a peer with `downstream` datanodes behind it, in seconds."""
         return (self.settings.read_timeout_ms + self.settings.timeout_extension_ms * downstream) / 1000
 
-    def connect(self, target: DatanodeId, downstream: int) -> BlockingStream:
+    def connect(self, target: DatanodeId, downstream: int, patience_s: float | None = None) -> BlockingStream:
         """Dials another datanode from this one's own address. End the stream with `outgoing.close`.
+
+        Args:
+            patience_s: wait no longer than that for the connection.
 
         Raises:
             OSError: it cannot be reached.
         """
         extension_ms = self.settings.timeout_extension_ms * downstream
+        usual_s = (self.settings.connect_timeout_ms + extension_ms) / 1000
         connection = socket.create_connection(
             (target.ip, target.xfer_port),
-            timeout=(self.settings.connect_timeout_ms + extension_ms) / 1000,
+            timeout=usual_s if patience_s is None else min(patience_s, usual_s),
             source_address=(self.settings.host, 0),
         )
         try:

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from seamlessfs.model.block import Checksum
 from seamlessfs.model.errors import CorruptStore
-from seamlessfs.wire.checksum import META_HEADER_BYTES, decode_meta_header
+from seamlessfs.wire.checksum import META_HEADER_BYTES, chunk_checksums, decode_meta_header, verify
 
 
 @dataclass(slots=True)
@@ -48,6 +48,23 @@ class OpenReplica:
             if meta_fd >= 0:
                 os.close(meta_fd)
             raise
+
+    def cut(self, length: int) -> None:
+        """Leaves the first `length` bytes; the checksum of a last partial chunk is made anew from verified bytes.
+
+        Raises:
+            CorruptStore: the chunk does not fit its checksum.
+        """
+        if length >= self.length:
+            return
+        size = self.checksum.bytes_per_chunk
+        start = length - length % size
+        end = min(start + size, self.length)
+        whole, sums = os.pread(self.data_fd, end - start, start), self.sums(start, end)
+        if sums and verify(self.checksum.type, size, memoryview(whole), sums) is not None:
+            raise CorruptStore(f"Chunk at byte {start} differs from its checksum: the replica is damaged")
+        self.length = length
+        self.tail_sum = chunk_checksums(self.checksum.type, size, whole[: length - start])
 
     def round_range(self, offset: int, count: int) -> tuple[int, int]:
         """The range [start, end) of whole chunks that covers `count` bytes from `offset`, cut at the length."""

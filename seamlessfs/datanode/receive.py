@@ -2,6 +2,10 @@
 
 One thread serves both directions: it polls the sender and the next datanode, relays acks first, and then takes the
 next packet. Acks are a few bytes, so they never fill a socket's buffer while the thread waits to forward data.
+
+Who is to blame when a pipeline breaks decides whom the writer replaces. The datanode before one that died, fell
+silent or hung up says so in an ack; one whose own disk fails says it of itself; one that passed damaged bytes on just
+hangs up, so that the one before it says so. Whoever said something reads on until the sender has hung up.
 """
 
 from __future__ import annotations
@@ -9,13 +13,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import time
 from collections import deque
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from seamlessfs.datanode.context import TransferContext
 from seamlessfs.datanode.ledger import Peer
 from seamlessfs.datanode.log import event
-from seamlessfs.datanode.mirror import Mirror, encode_close_ack
+from seamlessfs.datanode.mirror import Mirror, MirrorLost, encode_close_ack
 from seamlessfs.datanode.packets import PacketReader, ReceivedPacket
 from seamlessfs.datanode.pipeline import OK_CONNECT, PipelineBroken, open_writer, set_up
 from seamlessfs.datanode.replica_writer import ReplicaWriter
@@ -28,7 +34,12 @@ from seamlessfs.wire.xfer.ops import Stage, WriteBlockOp
 from seamlessfs.wire.xfer.packet import HEARTBEAT_SEQNO
 
 TRANSFER_STAGES = frozenset({Stage.TRANSFER_RBW, Stage.TRANSFER_FINALIZED})
-_MIRROR_FAILED = PipelineAck(UNKNOWN_SEQNO, (Status.SUCCESS, Status.ERROR), (Status.SUCCESS, Status.ERROR))
+_OWN_FAILURE = PipelineAck(UNKNOWN_SEQNO, (Status.ERROR,), (Status.ERROR,))
+_LINGER_READ_BYTES = 1 << 16
+
+
+class OwnFailure(SeamlessError):
+    """This datanode's own disk or replica failed."""
 
 
 class _Waiting(NamedTuple):
@@ -55,12 +66,12 @@ def _close_recovery(context: TransferContext, stream: BlockingStream, op: WriteB
     """A block whose data is complete gets its new stamp and is finalised; no packets follow."""
     writer = open_writer(context, op)
     try:
-        mirror = set_up(context, stream, op, answer=False)
-        if mirror is not None:
-            mirror.close()
         context.store.finalize(writer)
     finally:
         writer.close()
+    mirror = set_up(context, stream, op, answer=False)
+    if mirror is not None:
+        mirror.close()
     stream.sendall(OK_CONNECT)
 
 
@@ -76,7 +87,7 @@ class BlockReceiver:
         self._verify_always = not op.client_name or context.ledger.crosses(peer.address)
         self._waiting: deque[_Waiting] = deque()
         self._mirror: Mirror | None = None
-        self._writer: ReplicaWriter | None = None
+        self._told = False
 
     def run(self) -> None:
         """Receives the block to its end.
@@ -85,27 +96,33 @@ class BlockReceiver:
             SeamlessError, OSError: the block is not complete here; the connection must be closed. What the sender
                 can do about it was said before.
         """
-        self._writer = writer = open_writer(self._context, self._op)
+        writer = open_writer(self._context, self._op)
         complete = False
         try:
             writer.attach(self._wake)
+            if self._acked_by_packet:
+                self._context.pipelines.begin(writer.block_id, self._op.targets)
             self._mirror = self._connect()
             if self._acked_by_packet:
                 self._receive_acknowledged(writer)
             else:
                 self._receive_copy(writer)
             complete = True
-        except OSError as error:
-            if not isinstance(error, SeamlessError | ConnectionError):
-                self._context.store.note_failure(writer.volume, error)
+        except OwnFailure:
+            if self._acked_by_packet:
+                self._tell(_OWN_FAILURE)
             raise
         finally:
             writer.detach()
             if self._mirror is not None:
                 self._mirror.close()
             self._meter.flush()
-            if not complete:
-                self._give_up(writer)
+            try:
+                if not complete:
+                    self._give_up(writer)
+            finally:
+                if self._told:
+                    self._linger()
 
     def _connect(self) -> Mirror | None:
         """Sets up the rest of the pipeline; a copy goes on without it when it cannot be reached."""
@@ -123,8 +140,8 @@ class BlockReceiver:
         packets = PacketReader(self._stream)
         ended = False
         while not ended or self._waiting:
-            if self._mirror is not None and self._waiting:
-                acks = self._downstream_acks(None if ended else self._stream.socket)
+            if self._mirror is not None:
+                acks = self._downstream_acks(None if ended else self._stream)
                 if acks:
                     self._relay(writer, acks)
                     continue
@@ -132,7 +149,8 @@ class BlockReceiver:
             self._take(writer, packet)
             ended = ended or packet.header.last
             if packet.header.last:
-                self._context.store.prepare(writer)
+                with self._own_disk(writer):
+                    self._context.store.prepare(writer)
             self._acknowledge_or_wait(writer, packet)
 
     def _take(self, writer: ReplicaWriter, packet: ReceivedPacket) -> None:
@@ -143,12 +161,26 @@ class BlockReceiver:
             self._check(writer, packet)
         if self._mirror is not None:
             self._forward(packet)
-        if header.data_length:
-            writer.write(header.offset, packet.data, packet.checksums, self._op.checksum)
-        elif header.last and header.offset != writer.on_disk_bytes:
+        if header.last and not header.data_length and header.offset != writer.on_disk_bytes:
             raise ProtocolError(f"Replica {writer} ends at {header.offset} but has {writer.on_disk_bytes} bytes")
-        if header.sync:
-            writer.sync()
+        with self._own_disk(writer):
+            if header.data_length:
+                writer.write(header.offset, packet.data, packet.checksums, self._op.checksum)
+            if header.sync:
+                writer.sync()
+
+    @contextlib.contextmanager
+    def _own_disk(self, writer: ReplicaWriter) -> Iterator[None]:
+        """What goes wrong inside is this datanode's fault, except that the replica was taken away from its writer."""
+        try:
+            yield
+        except ChecksumMismatch as error:
+            raise OwnFailure(str(error)) from error
+        except OSError as error:
+            if isinstance(error, SeamlessError):
+                raise
+            self._context.store.note_failure(writer.volume, error)
+            raise OwnFailure(f"Replica {writer}: {error}") from error
 
     def _check(self, writer: ReplicaWriter, packet: ReceivedPacket) -> None:
         if not packet.header.data_length or not len(packet.checksums):
@@ -161,7 +193,7 @@ class BlockReceiver:
         event(logging.ERROR, "checksum_mismatch", replica=writer, offset=at, peer=self._stream.peer)
         if self._acked_by_packet:
             self._drain(writer)
-            self._reply(PipelineAck(packet.header.seqno, (Status.ERROR_CHECKSUM,), (Status.ERROR_CHECKSUM,)))
+            self._tell(PipelineAck(packet.header.seqno, (Status.ERROR_CHECKSUM,), (Status.ERROR_CHECKSUM,)))
         else:
             self._stream.sendall(encode_close_ack(Status.ERROR_CHECKSUM))
         raise ChecksumMismatch(f"Replica {writer}: data that came for byte {at} differs from its checksum")
@@ -169,8 +201,11 @@ class BlockReceiver:
     def _forward(self, packet: ReceivedPacket) -> None:
         assert self._mirror is not None
         try:
-            self._mirror.forward(packet.whole, packet.header.data_length)
-        except (OSError, SeamlessError) as error:
+            if self._acked_by_packet:
+                self._mirror.forward(packet.whole, packet.header.data_length, owed=bool(self._waiting))
+            else:
+                self._mirror.copy(packet.whole, packet.header.data_length)
+        except MirrorLost as error:
             self._mirror_failed(error)
 
     def _acknowledge_or_wait(self, writer: ReplicaWriter, packet: ReceivedPacket) -> None:
@@ -181,11 +216,11 @@ class BlockReceiver:
         else:
             self._settle(writer, waiting, PipelineAck(header.seqno, (), ()))
 
-    def _downstream_acks(self, upstream: socket.socket | None) -> list[PipelineAck]:
+    def _downstream_acks(self, upstream: BlockingStream | None) -> list[PipelineAck]:
         assert self._mirror is not None
         try:
-            return self._mirror.acks(upstream)
-        except (OSError, SeamlessError) as error:
+            return self._mirror.acks(upstream, owed=bool(self._waiting))
+        except MirrorLost as error:
             self._mirror_failed(error)
             raise AssertionError("unreachable") from error
 
@@ -196,42 +231,77 @@ class BlockReceiver:
                 continue
             if not self._waiting or ack.seqno != self._waiting[0].seqno:
                 if ack.seqno == UNKNOWN_SEQNO and not ack.ok:
-                    self._reply(_with_own(ack))
+                    self._blame(ack)
                     raise PipelineBroken(f"The pipeline behind {self._op.targets[0].id.xfer_address} broke")
-                self._mirror_failed(ProtocolError(f"ack of packet {ack.seqno} came out of order"))
+                self._mirror_failed(MirrorLost(f"ack of packet {ack.seqno} came out of order"))
             if ack.statuses and ack.statuses[0] is Status.ERROR_CHECKSUM:
-                raise ChecksumMismatch(f"Replica {writer}: the next datanode found what came from here damaged")
+                raise PipelineBroken(f"Replica {writer}: the next datanode found what came from here damaged")
             self._settle(writer, self._waiting.popleft(), ack)
 
     def _settle(self, writer: ReplicaWriter, packet: _Waiting, downstream: PipelineAck) -> None:
         """Everybody below has the packet: finalise if it was the last, then say so upstream."""
-        if downstream.ok:
-            if packet.last:
-                self._context.store.finalize(writer)
-            elif packet.seqno != HEARTBEAT_SEQNO:
-                writer.acknowledge(packet.end)
-        self._reply(_with_own(downstream))
         if not downstream.ok:
+            self._blame(downstream)
             raise PipelineBroken(f"Replica {writer}: a datanode further down failed")
+        if packet.last:
+            with self._own_disk(writer):
+                self._context.store.finalize(writer)
+            self._context.pipelines.end(writer.block_id)
+        elif packet.seqno != HEARTBEAT_SEQNO:
+            writer.acknowledge(packet.end)
+        self._reply(_with_own(downstream))
 
     def _reply(self, ack: PipelineAck) -> None:
         self._stream.sendall(ack.encode())
+
+    def _blame(self, downstream: PipelineAck) -> None:
+        """Tells the sender who failed, and remembers it."""
+        for status, target in zip(downstream.statuses, self._op.targets, strict=False):
+            if status is not Status.SUCCESS:
+                self._context.pipelines.lost(self._op.block.block.id, target.id.xfer_address)
+        self._tell(_with_own(downstream))
+
+    def _tell(self, ack: PipelineAck) -> None:
+        """Sends the ack that ends this pipeline."""
+        self._told = True
+        with contextlib.suppress(OSError, SeamlessError):
+            self._reply(ack)
+
+    def _linger(self) -> None:
+        """Reads on, and throws away, until the sender has hung up.
+
+        Closed over unread bytes, a connection is reset; the sender would fail to write before it has read the ack,
+        and blame this datanode.
+        """
+        until = time.monotonic() + self._stream.read_timeout_s
+        self._stream.shutdown_write()
+        scratch = bytearray(_LINGER_READ_BYTES)
+        with contextlib.suppress(OSError, SeamlessError):
+            while (left_s := until - time.monotonic()) > 0:
+                self._stream.set_timeouts(read_timeout_s=max(left_s, 0.01))
+                if not self._stream.recv_some_into(scratch):
+                    return
 
     def _drain(self, writer: ReplicaWriter) -> None:
         """Relays what is still to be acknowledged, so that a failure is told in its turn."""
         while self._waiting and self._mirror is not None:
             self._relay(writer, self._downstream_acks(None))
 
-    def _mirror_failed(self, error: Exception) -> None:
+    def _mirror_failed(self, error: MirrorLost) -> None:
         """The next datanode is lost: a client is told at once, a copy goes on without it.
+
+        One that hung up because nothing came is not to blame: this datanode hangs up too, and is blamed by the one
+        before it if that had something to say.
 
         Raises:
             PipelineBroken: a client writes.
         """
-        if self._acked_by_packet:
-            self._reply(_MIRROR_FAILED)
-            raise PipelineBroken(f"Mirror {self._op.targets[0].id.xfer_address} failed: {error}") from error
-        self._lose_mirror(error)
+        if not self._acked_by_packet:
+            self._lose_mirror(error)
+            return
+        if self._mirror is None or self._mirror.was_fed or not error.hung_up:
+            self._blame(PipelineAck(UNKNOWN_SEQNO, (Status.ERROR,), (Status.ERROR,)))
+        raise PipelineBroken(f"Mirror {self._op.targets[0].id.xfer_address} failed: {error}") from error
 
     def _lose_mirror(self, error: Exception) -> None:
         event(logging.WARNING, "mirror_lost", mirror=self._op.targets[0].id.xfer_address, error=error)
@@ -247,10 +317,11 @@ class BlockReceiver:
             self._take(writer, packet)
             if packet.header.last:
                 break
-        if self._op.stage is Stage.TRANSFER_RBW:
-            self._context.store.convert_to_rbw(writer)
-        else:
-            self._context.store.finalize(writer)
+        with self._own_disk(writer):
+            if self._op.stage is Stage.TRANSFER_RBW:
+                self._context.store.convert_to_rbw(writer)
+            else:
+                self._context.store.finalize(writer)
         self._stream.sendall(encode_close_ack(self._outcome_below()))
 
     def _outcome_below(self) -> Status:
@@ -274,6 +345,9 @@ class BlockReceiver:
     def _wake(self) -> None:
         with contextlib.suppress(OSError):
             self._stream.socket.shutdown(socket.SHUT_RDWR)
+        mirror = self._mirror
+        if mirror is not None:
+            mirror.cut()
 
 
 def _with_own(ack: PipelineAck) -> PipelineAck:

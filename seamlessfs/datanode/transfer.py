@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from seamlessfs.datanode.checksums import first_bad_byte
 from seamlessfs.datanode.context import TransferContext
+from seamlessfs.datanode.hand_over import hand_over
 from seamlessfs.datanode.ledger import Peer
 from seamlessfs.datanode.log import event
 from seamlessfs.datanode.mirror import RESPONSE_BYTES_MAX, decode_close_ack
@@ -49,14 +50,16 @@ def transfer_block(context: TransferContext, stream: BlockingStream, op: Transfe
     if not context.store.serves(op.block.pool_id):
         raise ReplicaNotFound(f"Block pool {op.block.pool_id} is not served here")
     try:
-        found = context.store.find(op.block.block.id)
-        if found is None:
-            raise ReplicaNotFound(f"Replica blk_{op.block.block.id} is not here")
-        stage = Stage.TRANSFER_FINALIZED if found[0] is ReplicaState.FINALIZED else Stage.TRANSFER_RBW
+        asked = op.block.block
+        state, found = _require_replica(context, asked)
+        if hand_over(context, op, found.length):
+            stream.sendall(OpResponse(Status.SUCCESS, first_bad_link="").encode())
+            return False
+        stage = Stage.TRANSFER_FINALIZED if state is ReplicaState.FINALIZED else Stage.TRANSFER_RBW
         types = (*op.target_storage_types, *[DEFAULT_STORAGE_TYPE] * len(op.targets))
         ids = (*op.target_storage_ids, *[""] * len(op.targets))
         chain = tuple(Destination(*each) for each in zip(op.targets, ids, types, strict=False))
-        send_copy(context, Copy(op.block.block, chain, stage, op.client_name))
+        send_copy(context, Copy(found, chain, stage, op.client_name))
     except (OSError, SeamlessError) as error:
         event(logging.WARNING, "transfer_failed", block=op.block.block.id, asked_by=peer.address, error=error)
         stream.sendall(OpResponse(Status.ERROR, message=str(error)).encode())
@@ -65,11 +68,26 @@ def transfer_block(context: TransferContext, stream: BlockingStream, op: Transfe
     return False
 
 
+def _require_replica(context: TransferContext, asked: Block) -> tuple[ReplicaState, Block]:
+    """State and block of the replica, with the stamp that it has: the copy gets the same."""
+    found = context.store.find(asked.id)
+    if found is None:
+        raise ReplicaNotFound(f"Replica blk_{asked.id} is not here")
+    state, block = found[:2]
+    if block.generation_stamp < asked.generation_stamp:
+        raise ReplicaNotFound(
+            f"blk_{asked.id} has stamp {block.generation_stamp}, {asked.generation_stamp} is asked for"
+        )
+    if state not in (ReplicaState.FINALIZED, ReplicaState.RBW):
+        raise ReplicaNotFound(f"blk_{asked.id} is {state.name}: neither being written nor finished")
+    return state, block
+
+
 def send_copy(context: TransferContext, copy: Copy) -> int:
     """Sends a replica down a chain and waits until it is final in every datanode there.
 
     Returns:
-        Bytes of file data that were sent.
+        Bytes of file data that were sent: of a replica that is being written, those that were acknowledged.
 
     Raises:
         IllegalArgument: an empty chain. ReplicaNotFound: it is not here. RemoteIOError: a datanode of the chain did
@@ -79,10 +97,14 @@ def send_copy(context: TransferContext, copy: Copy) -> int:
         raise IllegalArgument(f"blk_{copy.block.id}: a copy needs a destination and an open pool")
     opened, visible = context.store.open_replica(copy.block)
     with opened:
+        if copy.stage is Stage.TRANSFER_RBW:
+            opened.cut(visible)
         if visible < copy.block.length and copy.stage is Stage.PIPELINE_SETUP_CREATE:
             raise ReplicaNotFound(f"blk_{copy.block.id} has {visible} bytes here, {copy.block.length} are asked for")
         first = copy.chain[0].datanode.id
         stream = context.connect(first, len(copy.chain))
+        if copy.client_name:
+            stream.set_timeouts(write_timeout_s=stream.read_timeout_s)
         meter = context.ledger.meter(stream, Peer(first.ip), "write" if copy.client_name else "replication")
         try:
             status = _send(context, copy, opened, stream, meter.sent)

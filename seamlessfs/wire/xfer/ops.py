@@ -200,13 +200,18 @@ class BlockChecksumOp:
 
 @dataclass(frozen=True, slots=True)
 class TransferBlockOp:
-    """Copy a block to `targets`, as pipeline recovery asks before it adds a datanode."""
+    """Copy a block to `targets`, as pipeline recovery asks before it adds a datanode.
+
+    Attributes:
+        handed_over: another datanode was asked and passed this on; a field of ours that stock peers skip.
+    """
 
     block: ExtendedBlock
     client_name: str
     targets: tuple[DatanodeInfo, ...]
     target_storage_types: tuple[str, ...] = ()
     target_storage_ids: tuple[str, ...] = ()
+    handed_over: bool = False
 
     def to_bytes(self) -> bytes:
         """The whole request."""
@@ -216,6 +221,8 @@ class TransferBlockOp:
             targetStorageTypes=self.target_storage_types,
             targetStorageIds=self.target_storage_ids,
         )
+        if self.handed_over:
+            message.handedOver = True
         return _encode(Op.TRANSFER_BLOCK, message)
 
     @classmethod
@@ -227,6 +234,7 @@ class TransferBlockOp:
             tuple(datanode_info_from_pb(target) for target in message.targets),
             storage_types_from_pb(message.targetStorageTypes),
             tuple(message.targetStorageIds),
+            message.handedOver,
         )
 
 

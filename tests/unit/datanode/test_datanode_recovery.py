@@ -30,6 +30,12 @@ def request(stage: Stage, length: int = 0, **fields: Any) -> bytes:
     ).to_bytes()
 
 
+def append_request(length: int) -> bytes:
+    """As Java asks: the block has the file's block size, the bounds have the length."""
+    bounds = {"min_bytes_received": length, "max_bytes_received": length}
+    return request(Stage.PIPELINE_SETUP_APPEND, 1 << 27, latest_generation_stamp=1002, **bounds)
+
+
 def begin(peer: Any, length: int, *, end: bool) -> None:
     assert peer.ask(request(Stage.PIPELINE_SETUP_CREATE)).status is Status.SUCCESS
     peer.packet(0, 0, DATA[:length])
@@ -59,7 +65,8 @@ def test_append_goes_on_with_a_final_replica(make_node: MakeNode, connect: Any, 
     node = make_node()
     begin(connect(node), length, end=True)
     peer = connect(node)
-    asked = request(stage, length, latest_generation_stamp=1002, min_bytes_received=length, max_bytes_received=length)
+    bounds = {"min_bytes_received": length, "max_bytes_received": length}
+    asked = request(stage, 1 << 27, latest_generation_stamp=1002, **bounds)
     assert peer.ask(asked).status is Status.SUCCESS
     assert node.store.find(extended().block.id)[:2] == (ReplicaState.RBW, extended(length, 1002).block)
     rest = 512 - length % 512
@@ -74,7 +81,7 @@ def test_append_to_another_length_is_refused(make_node: MakeNode, connect: Any) 
     node = make_node()
     begin(connect(node), 700, end=True)
     peer = connect(node)
-    peer.stream.sendall(request(Stage.PIPELINE_SETUP_APPEND, 699, latest_generation_stamp=1002))
+    peer.stream.sendall(append_request(699))
     assert peer.ended()
     assert_final(node, DATA[:700], 1001)
 
@@ -85,8 +92,9 @@ def test_append_does_not_bless_a_damaged_last_chunk(make_node: MakeNode, connect
     path = node.store.volumes[0].paths.finalized / "subdir0" / "subdir0" / f"blk_{1 << 30}"
     path.write_bytes(DATA[:699] + b"!")
     peer = connect(node)
-    assert peer.ask(request(Stage.PIPELINE_SETUP_APPEND, 700, latest_generation_stamp=1002)).status is Status.SUCCESS
+    assert peer.ask(append_request(700)).status is Status.SUCCESS
     peer.packet(0, 700, b"more")
+    assert peer.ack() == PipelineAck(-2, (Status.ERROR,), (1,))
     assert peer.ended()
 
 
@@ -160,7 +168,12 @@ def test_close_recovery_gives_the_new_stamp_and_ends_the_block(make_node: MakeNo
         begin(connect(node), 700, end=end)
     peer = connect(nodes[0])
     asked = request(
-        Stage.PIPELINE_CLOSE_RECOVERY, 700, latest_generation_stamp=1002, targets=(nodes[1].location.datanode,)
+        Stage.PIPELINE_CLOSE_RECOVERY,
+        1 << 27,
+        latest_generation_stamp=1002,
+        min_bytes_received=700,
+        max_bytes_received=700,
+        targets=(nodes[1].location.datanode,),
     )
     assert peer.ask(asked) == OpResponse(Status.SUCCESS, first_bad_link="")
     assert peer.ended()
@@ -183,6 +196,7 @@ def test_a_block_whose_end_was_not_acknowledged_can_be_closed_again(make_node: M
     rbw = nodes[0].store.volumes[0].paths.rbw
     assert sorted(path.name for path in rbw.iterdir()) == [f"blk_{1 << 30}", f"blk_{1 << 30}_1001.meta"]
     again = connect(nodes[0])
-    assert again.ask(request(Stage.PIPELINE_CLOSE_RECOVERY, 700, latest_generation_stamp=1002)).status is Status.SUCCESS
+    asked = request(Stage.PIPELINE_CLOSE_RECOVERY, 700, latest_generation_stamp=1002, min_bytes_received=700)
+    assert again.ask(asked).status is Status.SUCCESS
     assert again.ended()
     assert_final(nodes[0], DATA[:700], 1002)
