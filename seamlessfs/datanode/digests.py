@@ -7,6 +7,7 @@ A record counts only if it fits the replica on disk. The file may be lost: the d
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 import threading
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import xxhash
+
+from seamlessfs.datanode.log import event
 
 _RECORD = struct.Struct("<qqqQ")
 _CHECK = struct.Struct("<Q")
@@ -44,7 +47,7 @@ def digest_file(fd: int) -> int:
 
 
 class DigestLog:
-    """The file. Thread-safe.
+    """The file. Thread-safe. What the disk refuses is not kept, and harms nobody: the digest is then not known.
 
     Cost: one small write a finalised replica, not synced.
     """
@@ -58,7 +61,7 @@ class DigestLog:
         """Last record of each block id; damaged records are skipped."""
         try:
             content = self._path.read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return {}
         found: dict[int, Digest] = {}
         for start in range(0, len(content) - _RECORD_BYTES + 1, _RECORD_BYTES):
@@ -72,17 +75,29 @@ class DigestLog:
     def rewrite(self, digests: Iterable[Digest]) -> None:
         """Replaces the file by the records of the replicas that there are, and opens it for appending."""
         temporary = self._path.with_name(self._path.name + ".new")
-        with temporary.open("wb") as file:
-            file.writelines(map(_encode, digests))
         with self._lock:
             self._close()
-            temporary.replace(self._path)
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                with temporary.open("wb") as file:
+                    file.writelines(map(_encode, digests))
+                temporary.replace(self._path)
+                self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            except OSError as error:
+                event(logging.WARNING, "digests_not_kept", path=self._path, error=error)
 
     def append(self, digest: Digest) -> None:
+        """Adds a record. After one that the disk did not take whole none is added: they would not be found."""
         with self._lock:
-            if self._fd >= 0:
-                os.write(self._fd, _encode(digest))
+            if self._fd < 0:
+                return
+            try:
+                if os.write(self._fd, _encode(digest)) == _RECORD_BYTES:
+                    return
+                error: object = "the disk is full"
+            except OSError as refused:
+                error = refused
+            event(logging.WARNING, "digests_not_kept", path=self._path, error=error)
+            self._close()
 
     def close(self) -> None:
         with self._lock:

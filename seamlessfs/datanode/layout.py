@@ -23,8 +23,11 @@ from seamlessfs.model.ids import BlockId, GenerationStamp, PoolId
 LAYOUT_VERSION = -57
 LOCK_NAME = "in_use.lock"
 
-_META_NAME = re.compile(r"^blk_(-?\d+)_(\d+)\.meta$")
-_BLOCK_NAME = re.compile(r"^blk_(-?\d+)$")
+ID_MAX = (1 << 63) - 1
+"""Largest block id and generation stamp: both are signed 64-bit numbers on the wire."""
+
+_META_NAME = re.compile(r"^blk_([0-9]{1,19})_([0-9]{1,19})\.meta$")
+_BLOCK_NAME = re.compile(r"^blk_([0-9]{1,19})$")
 
 
 def block_name(block_id: BlockId) -> str:
@@ -38,13 +41,15 @@ def meta_name(block_id: BlockId, generation_stamp: GenerationStamp) -> str:
 def parse_block_name(name: str) -> BlockId | None:
     """Block id of a data file's name; None for any other name."""
     match = _BLOCK_NAME.match(name)
-    return BlockId(int(match[1])) if match else None
+    return BlockId(int(match[1])) if match and int(match[1]) <= ID_MAX else None
 
 
 def parse_meta_name(name: str) -> tuple[BlockId, GenerationStamp] | None:
     """Block id and generation stamp of a meta file's name; None for any other name."""
     match = _META_NAME.match(name)
-    return (BlockId(int(match[1])), GenerationStamp(int(match[2]))) if match else None
+    if match is None or max(int(match[1]), int(match[2])) > ID_MAX:
+        return None
+    return BlockId(int(match[1])), GenerationStamp(int(match[2]))
 
 
 def finalized_subdir(block_id: BlockId) -> str:

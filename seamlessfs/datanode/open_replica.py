@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +21,7 @@ class OpenReplica:
     Attributes:
         length: data bytes that may be read; their checksums fit.
         tail_sum: checksum of a last partial chunk as it was at opening; a writer may since have gone on with it.
+        doubt: told when the `with` block ends because the files are not what they should be.
     """
 
     data_fd: int
@@ -26,6 +29,7 @@ class OpenReplica:
     checksum: Checksum
     length: int
     tail_sum: bytes
+    doubt: Callable[[Exception], None] | None = None
 
     @classmethod
     def open(cls, data: Path, meta: Path, length: int) -> OpenReplica:
@@ -90,6 +94,10 @@ class OpenReplica:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if self.doubt is None or not isinstance(error, CorruptStore | OSError):
+            return
+        if isinstance(error, CorruptStore) or error.errno == errno.EIO:
+            self.doubt(error)
 
     def _pread_sums(self, first: int, count: int) -> bytes:
         size = self.checksum.type.size_bytes

@@ -119,10 +119,11 @@ class Replica:
 
 def better(one: Replica, other: Replica) -> bool:
     """Whether of two copies of a block on two volumes the first one counts: the newer, the final, the longer one."""
-    return _rank(one) > _rank(other)
+    return rank(one) > rank(other)
 
 
-def _rank(replica: Replica) -> tuple[int, bool, int]:
+def rank(replica: Replica) -> tuple[int, bool, int]:
+    """The order of `better`."""
     block = replica.block
     return block.generation_stamp, replica.state is ReplicaState.FINALIZED, block.length
 

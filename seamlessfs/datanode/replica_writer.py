@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -33,6 +34,9 @@ class ReplicaWriter:
         checksum: how this replica is checksummed on disk.
         on_disk_bytes: data bytes in the file.
         acked_bytes: data bytes that were acknowledged upstream: what readers may see.
+        distrusted: a sync or a cut has failed. What the disk has is not known, and a later sync that succeeds says
+            nothing about what the failed one has lost, so the replica is never finished; what its checksums still
+            prove when it is read back counts for a recovery.
     """
 
     def __init__(
@@ -57,6 +61,8 @@ class ReplicaWriter:
         self._data_fd, self._meta_fd = fds
         self._digest: xxhash.xxh3_64 | None = xxhash.xxh3_64() if on_disk_bytes == 0 else None
         self._synced_bytes = -1
+        self._entry_synced = False
+        self.distrusted = False
         self._wake: Callable[[], None] | None = None
         self.stopped = False
 
@@ -74,14 +80,18 @@ class ReplicaWriter:
             directory / layout.meta_name(block.id, block.generation_stamp),
         )
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        data_fd = os.open(paths[0], flags, 0o644)
+        made: list[int] = []
         try:
-            meta_fd = os.open(paths[1], flags, 0o644)
+            for path in paths:
+                made.append(os.open(path, flags, 0o644))  # noqa: PERF401 - what is open must be known if the next fails
+            data_fd, meta_fd = made
+            _write_all(meta_fd, encode_meta_header(checksum), 0)
         except OSError:
-            os.close(data_fd)
-            paths[0].unlink()
+            for fd, path in zip(made, paths, strict=False):
+                os.close(fd)
+                with contextlib.suppress(OSError):
+                    path.unlink()
             raise
-        os.pwrite(meta_fd, encode_meta_header(checksum), 0)
         volume.add_used(META_HEADER_BYTES)
         return cls(volume, block, state, paths, (data_fd, meta_fd), checksum)
 
@@ -109,9 +119,8 @@ class ReplicaWriter:
 
     def stop(self) -> None:
         """Makes every later change fail and wakes the writing thread. The files stay."""
-        with self.lock:
-            self.stopped = True
-            wake, self._wake = self._wake, None
+        self.stopped = True  # without the lock: a thread that hangs in a write to a dead disk holds it
+        wake, self._wake = self._wake, None
         if wake is not None:
             wake()
 
@@ -160,15 +169,47 @@ class ReplicaWriter:
         """Makes what is written so far durable, without keeping readers out meanwhile.
 
         Raises:
-            ReplicaNotFound: the writer was stopped. OSError: the disk.
+            ReplicaNotFound: the writer was stopped. OSError: the disk; the replica is distrusted from then on.
         """
+        self.sync_data()
+        if not self._entry_synced:
+            with self.distrusting():
+                layout.sync_directory(self.data_path.parent)
+            self._entry_synced = True
+
+    def sync_data(self) -> None:
+        """As `sync`, but leaves it to the caller to make the names of the files durable."""
+        self.require_trusted()
         if self._synced_bytes == self.on_disk_bytes:
             return
         length = self.on_disk_bytes
-        with self._own_fds() as fds:
+        with self._own_fds() as fds, self.distrusting():
             for fd in fds:
                 os.fdatasync(fd)
         self._synced_bytes = length
+
+    def fit_files(self) -> None:
+        """Cuts off what a write that failed left behind the replica's end.
+
+        Raises:
+            ReplicaNotFound: the writer was stopped. OSError: the disk, or it has lost bytes.
+        """
+        with self._own_fds() as fds, self.distrusting():
+            for fd, wanted in zip(fds, (self.on_disk_bytes, self._meta_size(self.on_disk_bytes)), strict=True):
+                length = os.fstat(fd).st_size
+                if length < wanted:
+                    raise OSError(errno.EIO, f"Replica {self}: a file of {wanted} bytes has only {length} on disk")
+                if length > wanted:
+                    os.ftruncate(fd, wanted)
+
+    @contextlib.contextmanager
+    def distrusting(self) -> Iterator[None]:
+        """What the disk refuses inside leaves the replica distrusted."""
+        try:
+            yield
+        except OSError:
+            self.distrusted = True
+            raise
 
     def truncate(self, length: int) -> None:
         """Cuts the replica to `length` bytes and makes the checksum of a last partial chunk anew."""
@@ -182,9 +223,10 @@ class ReplicaWriter:
             self._verify(start, memoryview(whole), self._stored_sum(start), self.checksum)
             before = self.disk_usage_bytes
             tail = chunk_checksums(self.checksum.type, bytes_per_chunk, whole[: length - start])
-            os.ftruncate(self._data_fd, length)
-            os.ftruncate(self._meta_fd, META_HEADER_BYTES + self._meta_sums(start))
-            _write_all(self._meta_fd, tail, META_HEADER_BYTES + self._meta_sums(start))
+            with self.distrusting():
+                os.ftruncate(self._data_fd, length)
+                os.ftruncate(self._meta_fd, META_HEADER_BYTES + self._meta_sums(start))
+                _write_all(self._meta_fd, tail, META_HEADER_BYTES + self._meta_sums(start))
             self.on_disk_bytes = length
             self.acked_bytes = min(self.acked_bytes, length)
             self._digest, self._synced_bytes = None, -1
@@ -199,8 +241,13 @@ class ReplicaWriter:
         with self.lock:
             self._require_running()
             self.meta_path.rename(meta)
-            self.data_path.rename(data)
-            self.data_path, self.meta_path = data, meta
+            try:
+                self.data_path.rename(data)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    meta.rename(self.meta_path)
+                raise
+            self.data_path, self.meta_path, self._entry_synced = data, meta, False
 
     def restamp(self, generation_stamp: GenerationStamp) -> None:
         """Gives the replica a newer generation stamp."""
@@ -209,7 +256,7 @@ class ReplicaWriter:
             meta = self.meta_path.with_name(layout.meta_name(self.block_id, generation_stamp))
             if meta != self.meta_path:
                 self.meta_path.rename(meta)
-            self.meta_path, self.generation_stamp = meta, generation_stamp
+            self.meta_path, self.generation_stamp, self._entry_synced = meta, generation_stamp, False
 
     def digest(self) -> int:
         """xxh3 of the data; reads the file only if it was not written in one go."""
@@ -253,6 +300,11 @@ class ReplicaWriter:
     def _require_running(self) -> None:
         if self.stopped:
             raise ReplicaNotFound(f"Replica {self} was taken away from its writer")
+
+    def require_trusted(self) -> None:
+        """Raises OSError for a replica that could not be made durable once."""
+        if self.distrusted:
+            raise OSError(errno.EIO, f"Replica {self} could not be made durable before: it is not trusted any more")
 
     def _verify(self, offset: int, data: memoryview, sums: memoryview | bytes, given: Checksum) -> None:
         if len(sums):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import itertools
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -13,42 +11,29 @@ from seamlessfs.datanode import layout
 from seamlessfs.datanode.digests import Digest
 from seamlessfs.datanode.log import event
 from seamlessfs.datanode.open_replica import OpenReplica
-from seamlessfs.datanode.replica import ChangeKind, Replica, ReplicaChange, better, writer_block
+from seamlessfs.datanode.replica import ChangeKind, Replica, ReplicaChange, writer_block
+from seamlessfs.datanode.replica_map import ReplicaMap
 from seamlessfs.datanode.replica_writer import ReplicaWriter
-from seamlessfs.datanode.scan import scan_volume
-from seamlessfs.datanode.volume import PoolIdentity, Volume
+from seamlessfs.datanode.scan import proven_length, scan_volume
+from seamlessfs.datanode.volume import NOT_THE_DISK, PoolIdentity, Volume
+from seamlessfs.datanode.volumes import VolumeSet
 from seamlessfs.model.block import Block, Checksum, ReplicaState
 from seamlessfs.model.cluster import StorageReport
-from seamlessfs.model.errors import FileAlreadyExists, NotEnoughDatanodes, ReplicaNotFound
-from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PoolId, StorageId
-
-TAKEOVER_LOCKS = 64
-FENCES_MAX = 10_000
-"""Blocks that were recovered while there was no replica here, the latest ones: their writers may still try to come."""
+from seamlessfs.model.errors import CorruptStore, FileAlreadyExists, ReplicaNotFound
+from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PoolId
 
 
-class ReplicaStore:
+class ReplicaStore(ReplicaMap):
     """The replicas of one block pool on some volumes. Thread-safe; no disk is touched under the map's lock."""
 
     def __init__(self, volumes: Sequence[Volume], *, sync_on_close: bool) -> None:
-        self.volumes = tuple(volumes)
+        super().__init__()
+        self.disks = VolumeSet(volumes)
+        self.disks.on_failed.append(self._drop_volume)
         self.pool: PoolIdentity | None = None
         self._sync_on_close = sync_on_close
-        self._lock = threading.Lock()
-        self._replicas: dict[BlockId, Replica] = {}
-        self._listeners: tuple[Callable[[ReplicaChange], None], ...] = ()
-        self._turn = itertools.count()
-        self._takeovers = [threading.Lock() for _ in range(TAKEOVER_LOCKS)]
-        self._fences: dict[BlockId, GenerationStamp] = {}
-
-    def add_listener(self, listener: Callable[[ReplicaChange], None]) -> None:
-        """Every later change is told to `listener`, on the thread that made it."""
-        with self._lock:
-            self._listeners = (*self._listeners, listener)
-
-    def remove_listener(self, listener: Callable[[ReplicaChange], None]) -> None:
-        with self._lock:
-            self._listeners = tuple(each for each in self._listeners if each != listener)
+        self.suspect: Callable[[BlockId], None] = lambda block_id: None
+        """Asked to verify a replica soon."""
 
     def open_pool(self, pool: PoolIdentity, datanode_uuid: DatanodeUuid) -> None:
         """Makes every volume part of the pool and finds the replicas there; no change when it is open already.
@@ -56,11 +41,13 @@ class ReplicaStore:
         Raises:
             RegistrationRefused: a volume belongs to another cluster.
         """
-        for volume in self.volumes:
-            volume.join(pool, datanode_uuid)
+        for volume in self.disks.usable():
+            with self.disks.failing(volume):
+                volume.join(pool, datanode_uuid)
         if self.pool is not None:
             return
-        threads = [threading.Thread(target=self._load, args=(volume,), name="scan") for volume in self.volumes]
+        volumes = self.disks.usable()
+        threads = [threading.Thread(target=self._load, args=(volume,), name="scan") for volume in volumes]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -68,44 +55,13 @@ class ReplicaStore:
         self.pool = pool
         event(logging.INFO, "pool_open", pool=pool.pool_id, cluster=pool.cluster_id, replicas=len(self._replicas))
 
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        return self.disks.all
+
     def serves(self, pool_id: PoolId) -> bool:
         """Whether `pool_id` is the open pool."""
         return self.pool is not None and self.pool.pool_id == pool_id
-
-    def find(self, block_id: BlockId) -> tuple[ReplicaState, Block, int, Volume] | None:
-        """State, block as it is now, visible length in bytes, and volume of a replica; None if there is none."""
-        with self._lock:
-            replica = self._replicas.get(block_id)
-            if replica is None:
-                return None
-            return replica.state, replica.current(), replica.visible_bytes, replica.volume
-
-    def look(self, block_id: BlockId) -> Replica | None:
-        """The replica itself, to be exchanged by `swap`; nobody but the store changes it."""
-        with self._lock:
-            return self._replicas.get(block_id)
-
-    def swap(self, old: Replica, new: Replica) -> bool:
-        """Puts one replica in the place of another; False: that one is not there any more."""
-        with self._lock:
-            present = self._replicas.get(old.block.id) is old
-            if present:
-                self._replicas[old.block.id] = new
-        return present
-
-    def takeover(self, block_id: BlockId) -> threading.Lock:
-        """Held while somebody takes a replica from whoever writes it: one at a time."""
-        return self._takeovers[block_id % TAKEOVER_LOCKS]
-
-    def fence(self, block_id: BlockId, recovery_id: GenerationStamp) -> bool:
-        """Nobody may begin a replica with an older stamp than the recovery's from now on; False: there is one."""
-        with self._lock:
-            if block_id in self._replicas:
-                return False
-            self._fences[block_id] = max(recovery_id, self._fences.pop(block_id, recovery_id))
-            if len(self._fences) > FENCES_MAX:
-                del self._fences[next(iter(self._fences))]
-        return True
 
     def open_replica(self, block: Block) -> tuple[OpenReplica, int]:
         """Opens a replica for reading; an older generation stamp than the replica's is fine.
@@ -127,17 +83,23 @@ class ReplicaStore:
                 f"Replica generation stamp < block generation stamp, block=blk_{block.id}_{block.generation_stamp}, "
                 f"replica=blk_{block.id}_{found.generation_stamp}"
             )
+        visible = replica.visible_bytes
+        if visible < 0 or replica.state is ReplicaState.TEMPORARY:
+            raise ReplicaNotFound(f"Replica blk_{block.id} is {replica.state.name}: it cannot be read")
         try:
-            visible = replica.visible_bytes
-            if visible < 0 or replica.state is ReplicaState.TEMPORARY:
-                raise ReplicaNotFound(f"Replica blk_{block.id} is {replica.state.name}: it cannot be read")
             if writer is None:
-                return OpenReplica.open(*replica.files, found.length), visible
+                opened = OpenReplica.open(*replica.files, found.length)
+                opened.doubt = lambda error: self._doubt(replica, error)
+                return opened, visible
             with writer.lock:
                 opened = OpenReplica.open(writer.data_path, writer.meta_path, writer.on_disk_bytes)
             return opened, min(replica.visible_bytes, opened.length)
-        except FileNotFoundError as error:
-            raise ReplicaNotFound(f"Replica files of blk_{block.id} are gone: {error}") from error
+        except (FileNotFoundError, CorruptStore) as error:
+            self._doubt(replica, error)
+            raise ReplicaNotFound(f"Replica files of blk_{block.id} are gone or damaged: {error}") from error
+        except OSError as error:
+            self._doubt(replica, error)
+            raise
 
     def create(
         self, block: Block, state: ReplicaState, checksum: Checksum, storage_id: str | None, storage_type: str
@@ -149,17 +111,16 @@ class ReplicaStore:
             OSError: the disk refuses.
         """
         self._drop_unfinished(block, state)
-        volume = self._choose_volume(storage_id, storage_type, block.length)
+        volume = self.disks.choose(storage_id, storage_type, block.length)
         directory = volume.paths.rbw if state is ReplicaState.RBW else volume.paths.tmp
         try:
-            writer = ReplicaWriter.create(volume, block, state, directory, checksum)
+            with self.disks.watching(volume):
+                writer = ReplicaWriter.create(volume, block, state, directory, checksum)
         except FileExistsError as error:
             raise FileAlreadyExists(f"Block blk_{block.id} already has files on {volume.root}") from error
-        except OSError as error:
-            self.note_failure(volume, error)
-            raise
         with self._lock:
             taken = block.id in self._replicas or self._fences.get(block.id, 0) > block.generation_stamp
+            taken = taken or volume.failed
             if not taken:
                 self._replicas[block.id] = Replica(block, state, volume, writer=writer)
         if taken:
@@ -177,21 +138,33 @@ class ReplicaStore:
         Raises:
             ReplicaNotFound: the replica was taken away meanwhile. OSError: the disk refuses.
         """
-        if self._sync_on_close:
-            writer.sync()
         final = Replica(writer_block(writer), ReplicaState.FINALIZED, writer.volume)
-        layout.make_directory(final.data_path.parent)
-        writer.rename_into(final.data_path, final.meta_path)
-        if self._sync_on_close:
-            layout.sync_directory(final.data_path.parent)
+        with self.disks.watching(writer.volume):
+            writer.fit_files()
+            if self._sync_on_close:
+                writer.sync_data()
+            layout.make_directory(final.data_path.parent)
+            writer.rename_into(final.data_path, final.meta_path)
+            if self._sync_on_close:
+                with writer.distrusting():
+                    layout.sync_directory(final.data_path.parent)
 
     def leave_open(self, writer: ReplicaWriter) -> None:
-        """The writing ended too early: the replica waits among those being written, unless somebody else has it."""
+        """The writing ended too early: the replica waits among those being written, unless somebody else has it.
+
+        One that could not be made durable waits for a recovery, with what is proven when it is read back.
+        """
         rbw = writer.volume.paths.rbw
-        with contextlib.suppress(ReplicaNotFound):
+        with contextlib.suppress(OSError), self.disks.watching(writer.volume):
             if writer.data_path.parent != rbw:
                 writer.rename_into(rbw / writer.data_path.name, rbw / writer.meta_path.name)
         writer.close()
+        replica = self.look(writer.block_id)
+        if not writer.distrusted or replica is None or replica.writer is not writer:
+            return
+        length = proven_length(writer.data_path, writer.meta_path, thorough=True)
+        block = Block(writer.block_id, writer.generation_stamp, length)
+        self.swap(replica, Replica(block, ReplicaState.RWR, writer.volume))
 
     def finalize(self, writer: ReplicaWriter) -> Block:
         """Makes a replica final, durable (by default) and known to the namenodes.
@@ -199,8 +172,10 @@ class ReplicaStore:
         Raises:
             ReplicaNotFound: the replica was taken away meanwhile. OSError: the disk refuses.
         """
+        writer.require_trusted()
         block, volume = writer_block(writer), writer.volume
-        final = Replica(block, ReplicaState.FINALIZED, volume, xxh3=writer.digest())
+        with self.disks.watching(volume):
+            final = Replica(block, ReplicaState.FINALIZED, volume, xxh3=writer.digest())
         if writer.data_path != final.data_path:
             self.prepare(writer)
         with self._lock:
@@ -235,7 +210,8 @@ class ReplicaStore:
         if not mine:
             writer.close()
             return
-        writer.delete_files()
+        with contextlib.suppress(OSError), self.disks.watching(writer.volume):
+            writer.delete_files()
         if writer.state is ReplicaState.RBW:
             self.tell(ReplicaChange(ChangeKind.DELETED, writer.volume.storage_id, writer_block(writer)))
 
@@ -271,14 +247,19 @@ class ReplicaStore:
             checksum = opened.checksum
         writer = ReplicaWriter.reopen(replica.volume, found, paths, checksum)
         writer.acknowledge(keep)
-        rbw = replica.volume.paths.rbw
-        if paths[0].parent != rbw:
-            writer.rename_into(rbw / paths[0].name, rbw / paths[1].name)
-        writer.restamp(stamp)
-        if not self.swap(replica, Replica(writer_block(writer), ReplicaState.RBW, replica.volume, writer=writer)):
+        if not self.swap(replica, Replica(found, ReplicaState.RBW, replica.volume, writer=writer)):
             writer.close()
             raise ReplicaNotFound(f"Replica blk_{found.id} was taken away while it was opened again")
-        writer.truncate(keep if length is None else length)
+        rbw = replica.volume.paths.rbw
+        try:
+            with self.disks.watching(replica.volume):
+                if paths[0].parent != rbw:
+                    writer.rename_into(rbw / paths[0].name, rbw / paths[1].name)
+                writer.restamp(stamp)
+                writer.truncate(keep if length is None else length)
+        except OSError:
+            self.leave_open(writer)
+            raise
         return writer
 
     def invalidate(self, block_id: BlockId, stamp: GenerationStamp, storage_id: str = "") -> bool:
@@ -291,42 +272,29 @@ class ReplicaStore:
                 return False
             del self._replicas[block_id]
         block = replica.current()
-        if replica.writer is not None:
-            replica.writer.stop()
-            replica.writer.delete_files()
-        else:
-            replica.delete_files()
+        try:
+            with self.disks.watching(replica.volume):
+                if replica.writer is not None:
+                    replica.writer.stop()
+                    replica.writer.delete_files()
+                else:
+                    replica.delete_files()
+        except OSError:
+            with self._lock:
+                if not replica.volume.failed:
+                    self._replicas.setdefault(block_id, replica)
+            raise
         self.tell(ReplicaChange(ChangeKind.DELETED, replica.volume.storage_id, block))
+        self._succeed(block_id)
         return True
-
-    def columns(self, storage_id: StorageId) -> list[tuple[Block, ReplicaState, int]]:
-        """Replicas of a volume for a full report: block, state, xxh3; by ascending id."""
-        with self._lock:
-            found = [each for each in self._replicas.values() if each.volume.storage_id == storage_id]
-        found.sort(key=lambda replica: replica.block.id)
-        return [
-            (replica.current(), replica.state, replica.xxh3)
-            for replica in found
-            if replica.state is not ReplicaState.TEMPORARY
-        ]
-
-    def count(self) -> int:
-        return len(self._replicas)
 
     def reports(self) -> list[StorageReport]:
         """State of each volume."""
-        return [volume.report() for volume in self.volumes]
-
-    def tell(self, change: ReplicaChange) -> None:
-        """Queues an entry of an incremental report."""
-        for listener in self._listeners:
-            listener(change)
+        return self.disks.reports()
 
     def note_failure(self, volume: Volume, error: OSError) -> None:
         """Takes a volume out of use when its error says that the disk, not the request, is bad."""
-        if error.errno in (errno.EIO, errno.EROFS) and not volume.failed:
-            volume.failed = True
-            event(logging.ERROR, "volume_failed", path=volume.root, storage=volume.storage_id, error=error)
+        self.disks.note(volume, error)
 
     def close(self) -> None:
         """Closes what is being written; it is found as RWR at the next start."""
@@ -339,6 +307,10 @@ class ReplicaStore:
             volume.close()
 
     def _load(self, volume: Volume) -> None:
+        with self.disks.failing(volume):
+            self._load_all(volume)
+
+    def _load_all(self, volume: Volume) -> None:
         digests: list[Digest] = []
         known = volume.digests.load()
         for found in scan_volume(volume):
@@ -349,11 +321,16 @@ class ReplicaStore:
                 xxh3 = digest.xxh3
             replica = Replica(found.block, found.state, volume, found.meta_bytes, xxh3)
             volume.add_used(found.block.length + found.meta_bytes)
-            with self._lock:
-                present = self._replicas.get(found.block.id)
-                if present is None or better(replica, present):
-                    self._replicas[found.block.id] = replica
+            self.found(replica)
         volume.digests.rewrite(digests)
+
+    def _doubt(self, replica: Replica, error: Exception) -> None:
+        """A reader met something that its files should not have: the disk is tried, and the replica verified."""
+        if isinstance(error, OSError) and error.errno in NOT_THE_DISK:
+            return
+        event(logging.WARNING, "replica_doubted", block=replica.block.id, path=replica.volume.root, error=error)
+        self.disks.check_soon(replica.volume)
+        self.suspect(replica.block.id)
 
     def _drop_unfinished(self, block: Block, state: ReplicaState) -> None:
         """A copy replaces what an earlier write or copy of the same or an older stamp left unfinished."""
@@ -369,13 +346,3 @@ class ReplicaStore:
             raise FileAlreadyExists(
                 f"Block blk_{block.id}_{block.generation_stamp} already exists in state {replica.state.name}"
             )
-
-    def _choose_volume(self, storage_id: str | None, storage_type: str, need_bytes: int) -> Volume:
-        usable = [volume for volume in self.volumes if not volume.failed and volume.report().remaining > need_bytes]
-        for volume in usable:
-            if storage_id and volume.storage_id == storage_id:
-                return volume
-        usable = [volume for volume in usable if volume.storage_type == storage_type] or usable
-        if not usable:
-            raise NotEnoughDatanodes(f"No volume of this datanode has {need_bytes} bytes left: free space or add disks")
-        return usable[next(self._turn) % len(usable)]

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
+import shutil
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from seamlessfs.datanode import layout
 from seamlessfs.datanode.digests import DigestLog
 from seamlessfs.model.cluster import StorageReport
-from seamlessfs.model.errors import ConfigurationError, CorruptStore, RegistrationRefused
-from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PoolId, StorageId
+from seamlessfs.model.errors import ConfigurationError, CorruptStore, RegistrationRefused, SeamlessError
+from seamlessfs.model.ids import DatanodeUuid, PoolId, StorageId
 
 DIGEST_LOG_NAME = "seamlessfs.xxh3"
+PROBE_NAME = "disk-check"
+
+DISK_FAILURES = frozenset({errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.EUCLEAN})
+"""Errors that say that the disk is bad, whatever was asked of it."""
+
+NOT_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
+"""Errors of a check that a good disk can give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +39,8 @@ class PoolIdentity:
     created_at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFiles:
-    """A data file with its meta file. Units: bytes."""
-
-    block_id: BlockId
-    generation_stamp: GenerationStamp
-    data: Path
-    meta: Path
-    length: int
-    meta_length: int
+class VolumeFailed(SeamlessError):
+    """So many data directories cannot be used that the datanode cannot go on; the message names each and why."""
 
 
 class Volume:
@@ -51,7 +52,10 @@ class Volume:
         self.storage_id = StorageId(f"DS-{uuid.uuid4()}")
         self.cluster_id = ""
         self.datanode_uuid: DatanodeUuid | None = None
+        self.opened = False
+        """Whether the directory could be opened: else nobody knows which storage it is."""
         self.failed = False
+        self._root_id: tuple[int, int] | None = None
         self._reserved_bytes = reserved_bytes
         self._lock_fd = -1
         self._guard = threading.Lock()
@@ -60,32 +64,61 @@ class Volume:
         self._paths: layout.PoolPaths | None = None
         self._digests: DigestLog | None = None
 
+    @property
+    def usable(self) -> bool:
+        return self.opened and not self.failed
+
     def open(self) -> None:
         """Locks the directory and reads who it belongs to; a new one is made.
 
         Raises:
-            ConfigurationError: another process uses the directory. CorruptStore: its VERSION cannot be read.
+            ConfigurationError: another process uses the directory. CorruptStore: its VERSION is missing or cannot be
+                read. OSError: the disk refuses.
         """
         try:
-            layout.make_directory(self.root / "current")
+            layout.make_directory(self._current)
+            self._acquire()
+            status = os.stat(self._current)
+            self._root_id = (status.st_dev, status.st_ino)
+            self._read_version()
         except OSError as error:
-            raise ConfigurationError(f"Cannot make data directory {self.root}: {error.strerror}") from error
-        self._acquire()
-        path = self.root / "current" / "VERSION"
+            raise OSError(
+                error.errno,
+                f"data directory {self.root} cannot be used: {error.strerror or error}; "
+                "repair or replace the disk, or take the directory out of data_dirs",
+            ) from error
+        self.opened = True
+
+    def _read_version(self) -> None:
         try:
-            values = layout.read_properties(path)
+            values = layout.read_properties(self._version_path)
         except FileNotFoundError:
+            if pools := self.pool_names():
+                raise CorruptStore(
+                    f"{self._version_path} is missing, but the directory holds block pool {pools[0]}: restore the file "
+                    "from a backup, or empty the directory and let its replicas be made anew"
+                ) from None
             return
         try:
             if int(values["layoutVersion"]) != layout.LAYOUT_VERSION:
                 raise CorruptStore(
-                    f"{path}: layout version {values['layoutVersion']}, only {layout.LAYOUT_VERSION} is understood"
+                    f"{self._version_path}: layout version {values['layoutVersion']}, only {layout.LAYOUT_VERSION} is "
+                    "understood: use a program that understands it, or an empty directory"
                 )
-            self.storage_id = StorageId(values["storageID"])
-            self.cluster_id = values["clusterID"]
-            self.datanode_uuid = DatanodeUuid(values["datanodeUuid"])
+            storage_id, cluster_id, owner = values["storageID"], values["clusterID"], values["datanodeUuid"]
         except (KeyError, ValueError) as error:
-            raise CorruptStore(f"{path}: {error} is missing or wrong; restore the file") from error
+            raise self._damaged(self._version_path, error) from error
+        if not (storage_id and cluster_id and owner):
+            raise self._damaged(self._version_path, "storageID, clusterID or datanodeUuid is empty")
+        self.storage_id, self.cluster_id = StorageId(storage_id), cluster_id
+        self.datanode_uuid = DatanodeUuid(owner)
+
+    @staticmethod
+    def _damaged(path: Path, what: object) -> CorruptStore:
+        return CorruptStore(
+            f"{path}: {what} is missing or wrong: restore the file from a backup, or empty the data directory and let "
+            "its replicas be made anew"
+        )
 
     def join(self, pool: PoolIdentity, datanode_uuid: DatanodeUuid) -> None:
         """Makes the volume part of a cluster and its pool; no change if it is already.
@@ -105,12 +138,12 @@ class Volume:
             )
         if not self.cluster_id:
             self.cluster_id, self.datanode_uuid = pool.cluster_id, datanode_uuid
-            layout.write_properties(self.root / "current" / "VERSION", self._version())
+            layout.write_properties(self._version_path, self._version())
         self.open_pool(pool)
 
     def pool_names(self) -> list[PoolId]:
         """Block pools that have a directory here."""
-        return [PoolId(entry.name) for entry in os.scandir(self.root / "current") if entry.name.startswith("BP-")]
+        return [PoolId(entry.name) for entry in os.scandir(self._current) if entry.name.startswith("BP-")]
 
     def stored_pool(self) -> PoolIdentity | None:
         """The pool that the directory holds, from its own VERSION; None on a volume without a pool.
@@ -128,7 +161,7 @@ class Volume:
         except FileNotFoundError:
             return None
         except (KeyError, ValueError) as error:
-            raise CorruptStore(f"{path}: {error} is missing or wrong; restore the file") from error
+            raise self._damaged(path, error) from error
 
     def open_pool(self, pool: PoolIdentity) -> None:
         """Makes the pool's directories where they are missing and empties `tmp`."""
@@ -140,7 +173,10 @@ class Volume:
         if not paths.version.exists():
             layout.write_properties(paths.version, _pool_version(pool))
         for entry in os.scandir(paths.tmp):
-            os.unlink(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)
         self._digests = DigestLog(paths.root / "current" / DIGEST_LOG_NAME)
         self._pool, self._paths = pool, paths
 
@@ -156,21 +192,6 @@ class Volume:
         assert self._digests is not None, f"volume {self.root} has no open pool"
         return self._digests
 
-    def finalized_files(self) -> Iterator[FoundFiles]:
-        """Every finalised replica; a meta file that lies apart from its data file in `rbw` is moved back to it."""
-        rbw = self.paths.rbw
-        for outer in _directories(self.paths.finalized):
-            for inner in _directories(outer):
-                found, orphans = _pairs(inner)
-                yield from found
-                for block_id, meta in orphans:
-                    if (rbw / layout.block_name(block_id)).exists():
-                        meta.rename(rbw / meta.name)
-
-    def rbw_files(self) -> list[FoundFiles]:
-        """Replicas that were being written when the datanode stopped. Call after `finalized_files`."""
-        return _pairs(self.paths.rbw)[0]
-
     def add_used(self, count_bytes: int) -> None:
         """Counts space that replicas take; negative when it is given back."""
         with self._guard:
@@ -183,11 +204,30 @@ class Volume:
         try:
             space = os.statvfs(self.root)
         except OSError:
-            self.failed = True
             return StorageReport(self.storage_id, self.storage_type, failed=True)
         capacity = max(0, space.f_blocks * space.f_frsize - self._reserved_bytes)
         remaining = max(0, space.f_bavail * space.f_frsize - self._reserved_bytes)
         return StorageReport(self.storage_id, self.storage_type, capacity, self._used, min(remaining, capacity))
+
+    def check(self) -> None:
+        """Tries the disk: the directory is the one that was opened, and a byte written to it becomes durable.
+
+        Raises:
+            OSError: the disk is bad or gone. A full one is not, nor is a process without free descriptors.
+        """
+        try:
+            status = os.stat(self._current)
+            if (status.st_dev, status.st_ino) != self._root_id:
+                raise OSError(errno.ENODEV, "another directory is there now: was the disk unmounted?")
+            if self.cluster_id and layout.read_properties(self._version_path).get("storageID") != self.storage_id:
+                raise OSError(errno.ENODEV, "its VERSION is of another storage")
+            if self._paths is not None:
+                _try_writing(self._paths.tmp / PROBE_NAME)
+        except CorruptStore as error:
+            raise OSError(errno.EIO, error.message) from error
+        except OSError as error:
+            if error.errno not in NOT_THE_DISK:
+                raise
 
     def close(self) -> None:
         """Gives the directory back."""
@@ -207,9 +247,18 @@ class Volume:
             owner = os.pread(fd, 256, 0).decode("latin-1").strip() or "another process"
             os.close(fd)
             raise ConfigurationError(f"Data directory {self.root} is in use by {owner}: stop it first") from error
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}@{socket.gethostname()}".encode(), 0)
         self._lock_fd = fd
+        with contextlib.suppress(OSError):  # a full disk: who holds the lock is only told for a message
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}@{socket.gethostname()}".encode(), 0)
+
+    @property
+    def _current(self) -> Path:
+        return self.root / "current"
+
+    @property
+    def _version_path(self) -> Path:
+        return self._current / "VERSION"
 
     def _version(self) -> dict[str, str]:
         return {
@@ -231,31 +280,11 @@ def _pool_version(pool: PoolIdentity) -> dict[str, str]:
     }
 
 
-def _directories(path: Path) -> list[Path]:
-    return sorted(Path(entry.path) for entry in os.scandir(path) if entry.is_dir())
-
-
-def _pairs(directory: Path) -> tuple[list[FoundFiles], list[tuple[BlockId, Path]]]:
-    """Data files with the newest of their meta files, and meta files without a data file."""
-    data: dict[BlockId, os.DirEntry[str]] = {}
-    metas: dict[BlockId, tuple[GenerationStamp, os.DirEntry[str]]] = {}
-    for entry in os.scandir(directory):
-        if parsed := layout.parse_meta_name(entry.name):
-            block_id, stamp = parsed
-            if block_id not in metas or metas[block_id][0] < stamp:
-                metas[block_id] = (stamp, entry)
-        elif (found := layout.parse_block_name(entry.name)) is not None:
-            data[found] = entry
-    pairs = [
-        FoundFiles(
-            block_id,
-            stamp,
-            Path(data[block_id].path),
-            Path(meta.path),
-            data[block_id].stat().st_size,
-            meta.stat().st_size,
-        )
-        for block_id, (stamp, meta) in sorted(metas.items())
-        if block_id in data
-    ]
-    return pairs, [(block_id, Path(meta.path)) for block_id, (_, meta) in metas.items() if block_id not in data]
+def _try_writing(path: Path) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, b"?")
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+        os.unlink(path)
