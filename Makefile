@@ -9,7 +9,7 @@ export TMPDIR := $(CURDIR)/.work
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pyc
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all peers lint proto bench clean
+.PHONY: demo test test-all peers lint proto bench kill clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,10 @@ lint: $(READY) .work
 
 bench: $(READY) .work
 	$(BIN)/python -m bench
+
+# N faults under load; SEED=... repeats a schedule.
+kill: $(READY) .work
+	$(BIN)/python -m tests.kill --faults $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
 proto: $(READY) .work
 	$(BIN)/python proto/generate.py
