@@ -50,6 +50,21 @@ class DatanodeSettings(BaseModel):
         True, description="Make a finalised replica durable (file, meta file, directory) before it is acknowledged."
     )
     reserved_bytes: int = Field(0, ge=0, description="Bytes of each volume that are kept free for others.")
+    failed_volumes_tolerated: int = Field(
+        -1,
+        ge=-1,
+        description="Volumes that may fail before the datanode ends; -1: all but one (HDFS's own default is 0).",
+    )
+    disk_check_interval_s: int = Field(60, ge=1, description="Seconds between two checks of every volume's disk.")
+    disk_check_timeout_s: int = Field(
+        600, ge=1, description="A volume whose disk does not answer a check for so many seconds has failed."
+    )
+    scan_period_hours: float = Field(
+        504.0, gt=0, description="Hours in which every replica is read through once and compared with its checksums."
+    )
+    scan_bytes_per_s: int = Field(
+        1 << 20, ge=0, description="Bytes a second that this reading takes of each volume; 0: none is read unasked."
+    )
     balancer_bandwidth_bytes_per_s: int = Field(
         100 << 20, ge=1, description="Told to `dfsadmin -getBalancerBandwidth`, in bytes a second."
     )

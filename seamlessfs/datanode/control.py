@@ -7,6 +7,7 @@ replica is reported anew, so nothing has to be remembered while a namenode is aw
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -60,6 +61,9 @@ class ControlledNode(Protocol):
     def replicas(self) -> list[tuple[StorageId, list[tuple[Block, ReplicaState, int]]]]:
         """Rows of a full report of each storage; called on a worker thread."""
 
+    def damaged(self) -> list[ReplicaChange]:
+        """What a full report cannot say: which of its replicas are damaged."""
+
     def carry_out(self, command: pb.FromNamenode, epoch: int, answer: Callable[[pb.FromDatanode], None]) -> None:
         """Starts what the namenode of `epoch` orders. `answer` may be called later, on the event loop."""
 
@@ -94,6 +98,7 @@ class ControlSession:
         self._reconnect_ms = (reconnect_min_ms, reconnect_max_ms)
         self._outbox: asyncio.Queue[pb.FromDatanode] = asyncio.Queue(OUTBOX_MESSAGES_MAX)
         self._report_due = asyncio.Event()
+        self._beat_due = asyncio.Event()
         self._in_order = asyncio.Lock()
         self._changes: ChangeQueue | None = None
 
@@ -122,6 +127,10 @@ class ControlSession:
     def request_report(self) -> None:
         """Sends a full report soon."""
         self._report_due.set()
+
+    def request_heartbeat(self) -> None:
+        """Sends a heartbeat now: a volume has changed."""
+        self._beat_due.set()
 
     async def flush(self, timeout_s: float) -> None:
         """Waits until what was reported is written to the stream, as far as that is possible in time."""
@@ -228,9 +237,11 @@ class ControlSession:
         sequence = 0
         while True:
             sequence += 1
+            self._beat_due.clear()
             await self._outbox.put(pb.FromDatanode(heartbeat=self._node.heartbeat(sequence)))
             changes.nudge()
-            await asyncio.sleep(interval_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._beat_due.wait(), interval_s)
 
     async def _send_changes(self, changes: ChangeQueue) -> None:
         while True:
@@ -252,7 +263,7 @@ class ControlSession:
             report_id = time.time_ns() // 1_000_000
             async with self._in_order:
                 messages = await asyncio.to_thread(self._report, report_id)
-                for message in messages:
+                for message in (*messages, *change_messages(self._node.damaged())):
                     await self._outbox.put(message)
             count = sum(len(message.block_report.block_ids) for message in messages)
             event(logging.INFO, "report_sent", namenode=self.address, report=report_id, replicas=count)

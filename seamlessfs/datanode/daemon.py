@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -10,9 +11,11 @@ import uuid
 from collections.abc import Callable
 
 from seamlessfs.config.datanode import DatanodeSettings
+from seamlessfs.datanode.block_scanner import BlockScanner, ScanPace
 from seamlessfs.datanode.commands import CommandRunner
 from seamlessfs.datanode.context import TransferContext
 from seamlessfs.datanode.control import ControlSession
+from seamlessfs.datanode.disk_checks import DiskChecks
 from seamlessfs.datanode.ipc import ClientDatanodeHandlers
 from seamlessfs.datanode.layout import write_durably
 from seamlessfs.datanode.ledger import Ledger
@@ -21,11 +24,11 @@ from seamlessfs.datanode.recovery_runner import RecoveryRunner
 from seamlessfs.datanode.replica import ReplicaChange
 from seamlessfs.datanode.replicas import ReplicaStore
 from seamlessfs.datanode.reports import storage_messages, traffic_messages
-from seamlessfs.datanode.volume import PoolIdentity, Volume
+from seamlessfs.datanode.volume import PoolIdentity, Volume, VolumeFailed
 from seamlessfs.datanode.xceiver import TransferServer
 from seamlessfs.model.block import Block, ReplicaState
 from seamlessfs.model.cluster import DatanodeId, Location
-from seamlessfs.model.errors import ConfigurationError
+from seamlessfs.model.errors import ConfigurationError, CorruptStore
 from seamlessfs.model.ids import DatanodeUuid, PoolId, StorageId
 from seamlessfs.model.principal import Principal
 from seamlessfs.net.rpc_server import ConnectionInfo, RpcServer
@@ -47,6 +50,9 @@ class Datanode:
         self.started_at_ms = time.time_ns() // 1_000_000
         self._volumes = [Volume(path, kind, settings.reserved_bytes) for kind, path in settings.volumes]
         self.store = ReplicaStore(self._volumes, sync_on_close=settings.sync_on_close)
+        self._checks = DiskChecks(self.store.disks, settings.disk_check_interval_s, settings.disk_check_timeout_s)
+        self._scanner = BlockScanner(self.store, ScanPace(settings.scan_bytes_per_s, settings.scan_period_hours * 3600))
+        self._ruined: asyncio.Future[None] | None = None
         self._uuid = DatanodeUuid(str(uuid.uuid4()))
         self._context = TransferContext(settings, self.store, self.ledger, self.identity)
         self._server = TransferServer(self._context)
@@ -83,6 +89,7 @@ class Datanode:
         secret = load_secret(self.settings.cluster_secret_file)
         try:
             await asyncio.to_thread(self._open_volumes)
+            self._watch_volumes(asyncio.get_running_loop())
             self.xfer_port = self._server.start()
             await self._start_ipc()
         except BaseException:
@@ -113,9 +120,10 @@ class Datanode:
         """Runs until cancelled.
 
         Raises:
-            RegistrationRefused: a namenode does not want this datanode.
+            RegistrationRefused: a namenode does not want this datanode. VolumeFailed: too few volumes are left.
         """
-        await asyncio.gather(*self._tasks)
+        assert self._ruined is not None, "start comes first"
+        await asyncio.gather(*self._tasks, self._ruined)
 
     async def stop(self) -> None:
         """Lets running transfers end for a moment, tells the namenodes what they made, and closes everything."""
@@ -132,6 +140,8 @@ class Datanode:
             await asyncio.to_thread(self._recoveries.stop)
         if self._ipc is not None:
             await self._ipc.stop(self.settings.stop_grace_ms / 1000)
+        await asyncio.to_thread(self._checks.stop)
+        await asyncio.to_thread(self._scanner.stop)
         await asyncio.to_thread(self.store.close)
         event(logging.INFO, "stopped", uuid=self._uuid)
 
@@ -161,6 +171,7 @@ class Datanode:
         )
         async with self._joining:
             await asyncio.to_thread(self.store.open_pool, pool, self._uuid)
+        self._scanner.start()
         own = Location.parse(registered.location) if registered.location else None
         self.ledger.update(_resolver(registered.topology), own)
         self._epoch = max(self._epoch, registered.epoch)
@@ -177,7 +188,10 @@ class Datanode:
         )
 
     def replicas(self) -> list[tuple[StorageId, list[tuple[Block, ReplicaState, int]]]]:
-        return [(volume.storage_id, self.store.columns(volume.storage_id)) for volume in self._volumes]
+        return [(volume.storage_id, self.store.columns(volume.storage_id)) for volume in self.store.disks.usable()]
+
+    def damaged(self) -> list[ReplicaChange]:
+        return self.store.damaged()
 
     def carry_out(self, command: pb.FromNamenode, epoch: int, answer: Callable[[pb.FromDatanode], None]) -> None:
         """Starts what a namenode orders, unless a later one has been heard of."""
@@ -205,19 +219,61 @@ class Datanode:
             session.request_report()
 
     def _open_volumes(self) -> None:
+        refused = {}
         for volume in self._volumes:
-            volume.open()
+            try:
+                volume.open()
+            except (OSError, CorruptStore) as error:
+                refused[volume] = error
+                self.store.disks.fail(volume, error)
+        self._require_volumes("; ".join(str(error) for error in refused.values()))
         known = {volume.datanode_uuid for volume in self._volumes if volume.datanode_uuid}
         if len(known) > 1:
-            owners = ", ".join(sorted(known))
+            owners = ", ".join(f"{volume.root}: {volume.datanode_uuid}" for volume in self._volumes)
             raise ConfigurationError(f"data_dirs belong to several datanodes ({owners}): give each its own")
         if known:
             self._uuid = known.pop()
-        pools = [pool for volume in self._volumes if (pool := volume.stored_pool()) is not None]
+        pools = [pool for volume in self.store.disks.usable() if (pool := volume.stored_pool()) is not None]
         if any(pool != pools[0] for pool in pools):
-            raise ConfigurationError("data_dirs belong to several clusters: give each cluster its own directories")
+            owners = ", ".join(f"{volume.root}: {volume.cluster_id or 'none'}" for volume in self._volumes)
+            raise ConfigurationError(
+                f"data_dirs belong to several clusters ({owners}): give each cluster its own directories"
+            )
         if pools:
             self.store.open_pool(pools[0], self._uuid)
+            self._require_volumes("see the volumes' own lines above")
+            self._scanner.start()
+
+    def _require_volumes(self, reason: str) -> None:
+        """Raises VolumeFailed when fewer volumes are left than the settings ask for."""
+        failed, most = [volume for volume in self._volumes if volume.failed], self.settings.failed_volumes_tolerated
+        left = len(self._volumes) - len(failed)
+        if failed and (not left or 0 <= most < len(failed)):
+            raise VolumeFailed(
+                f"{len(failed)} of {len(self._volumes)} data directories cannot be used "
+                f"({', '.join(str(volume.root) for volume in failed)}), failed_volumes_tolerated is {most} and one "
+                f"must be left: {reason}"
+            )
+
+    def _watch_volumes(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._ruined = loop.create_future()
+
+        def told(_: Volume) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._volume_failed)
+
+        self.store.disks.on_failed.append(told)
+        self._checks.start()
+
+    def _volume_failed(self) -> None:
+        """Tells the namenodes at once, and ends when too few volumes are left."""
+        for session in self._sessions:
+            session.request_heartbeat()
+        try:
+            self._require_volumes("repair or replace the disks, or take the directories out of data_dirs")
+        except VolumeFailed as error:
+            if self._ruined is not None and not self._ruined.done():
+                self._ruined.set_exception(error)
 
     async def _start_ipc(self) -> None:
         handlers = ClientDatanodeHandlers(self.settings, self.store, self.request_report)

@@ -11,6 +11,7 @@ import uvloop
 from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.datanode.daemon import Datanode
 from seamlessfs.datanode.log import configure, event
+from seamlessfs.datanode.volume import VolumeFailed
 from seamlessfs.model.errors import ConfigurationError, CorruptStore, RegistrationRefused
 
 
@@ -18,7 +19,8 @@ def run(settings: DatanodeSettings) -> int:
     """Runs a datanode until SIGTERM or SIGINT.
 
     Returns:
-        Exit status: 0 after a clean stop, 1 when it cannot start or no namenode of its cluster wants it.
+        Exit status: 0 after a clean stop, 1 when it cannot start, no namenode of its cluster wants it, or its volumes
+        have failed.
     """
     configure()
     return uvloop.run(serve(settings))
@@ -33,7 +35,7 @@ async def serve(settings: DatanodeSettings) -> int:
     try:
         datanode = Datanode(settings)
         await datanode.start()
-    except (ConfigurationError, CorruptStore, RegistrationRefused, OSError) as error:
+    except (ConfigurationError, CorruptStore, RegistrationRefused, VolumeFailed, OSError) as error:
         event(logging.ERROR, "start_failed", error=error)
         return 1
     running = asyncio.create_task(datanode.wait())
@@ -42,7 +44,8 @@ async def serve(settings: DatanodeSettings) -> int:
     status = 0
     if running.done():
         status = 1
-        event(logging.ERROR, "refused", error=running.exception() or "the control streams ended")
+        reason = running.exception() or "the control streams ended"
+        event(logging.ERROR, "volumes_failed" if isinstance(reason, VolumeFailed) else "refused", error=reason)
     running.cancel()
     asked.cancel()
     await datanode.stop()

@@ -99,6 +99,29 @@ class ReplicaMap:
         with self._lock:
             return self._surplus.pop(block_id, [])
 
+    def mark_damaged(self, replica: Replica) -> None:
+        """The replica does not fit its checksums: said now, and again after every full report."""
+        with self._lock:
+            replica.damaged = True
+        self.tell(_corrupt(replica))
+
+    def learn_digest(self, replica: Replica, xxh3: int) -> None:
+        """The content of a replica was read and proven."""
+        with self._lock:
+            replica.xxh3, replica.damaged = xxh3, False
+        self.tell(ReplicaChange(ChangeKind.RECEIVED, replica.volume.storage_id, replica.block, xxh3))
+
+    def damaged(self) -> list[ReplicaChange]:
+        """What a full report cannot say: which of its replicas are damaged."""
+        with self._lock:
+            return [_corrupt(replica) for replica in self._replicas.values() if replica.damaged]
+
+    def finalized_on(self, volume: Volume) -> list[BlockId]:
+        """Blocks with a finalised replica on a volume, in no order."""
+        with self._lock:
+            replicas = list(self._replicas.values())
+        return [each.block.id for each in replicas if each.volume is volume and each.state is ReplicaState.FINALIZED]
+
     def columns(self, storage_id: StorageId) -> list[tuple[Block, ReplicaState, int]]:
         """Replicas of a volume for a full report: block, state, xxh3; by ascending id."""
         with self._lock:
@@ -141,3 +164,7 @@ class ReplicaMap:
                 self._surplus[block_id] = rest
         if best.state is ReplicaState.FINALIZED:
             self.tell(ReplicaChange(ChangeKind.RECEIVED, best.volume.storage_id, best.block, best.xxh3))
+
+
+def _corrupt(replica: Replica) -> ReplicaChange:
+    return ReplicaChange(ChangeKind.CORRUPT, replica.volume.storage_id, replica.block)
