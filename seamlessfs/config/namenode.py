@@ -42,7 +42,10 @@ class NamenodeSettings(BaseModel):
     lease_soft_limit_ms: int = Field(60_000, ge=1, description="Age at which another writer may take a lease over.")
     lease_hard_limit_ms: int = Field(1_200_000, ge=1, description="Age at which the namenode closes the file itself.")
     calls_per_connection: int = Field(1000, ge=1, description="Calls in flight on one connection before it waits.")
+    calls_per_user: int = Field(4000, ge=1, description="Calls in flight of one user before its connections wait.")
     connections_max: int = Field(10_000, ge=1, description="Client connections at the same time.")
+    connections_per_user: int = Field(8000, ge=1, description="Of them, those of one user.")
+    connections_per_address: int = Field(4000, ge=1, description="Of them, those from one address.")
 
     heartbeat_interval_ms: int = Field(1000, ge=50, description="Interval of datanode heartbeats.")
     stale_after_ms: int = Field(10_000, ge=100, description="Silence after which a datanode is avoided.")

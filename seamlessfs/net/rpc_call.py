@@ -59,7 +59,16 @@ class RpcLimits:
     Attributes:
         connections_max: connections at the same time; further ones are dropped.
         calls_per_connection: calls of one connection in flight; above it the connection is not read.
+        connections_per_address: connections from one address. `connections_per_user`: those of one user; both leave
+            room for others when one goes wild.
+        half_open_max: connections that have not said who they are; a further one ends the oldest of them.
+        half_open_per_address: of them from one address.
+        calls_per_user: calls of one user in flight; above it the user's connections are not served.
+        waiting_bytes_per_user: calls of one user that wait; what comes on top is answered "Server too busy".
+        buffered_bytes_max: received bytes of all connections; above it the slowest sender of a large frame is dropped.
+        unread_bytes_max: unread answers of all connections; above it who has not read for longest is dropped.
         handshake_timeout_s: from the first packet to the connection context.
+        frame_timeout_s: from the first byte of a call to its last.
         idle_timeout_s: silence of a connection without calls in flight. Clients ping each 60 s while they wait.
         write_timeout_s: how long a peer may leave its answers unread.
         write_buffer_bytes: unread answers above which a connection is not served.
@@ -68,7 +77,16 @@ class RpcLimits:
 
     connections_max: int = 10_000
     calls_per_connection: int = 1000
+    connections_per_address: int = 4_000
+    connections_per_user: int = 8_000
+    half_open_max: int = 2_000
+    half_open_per_address: int = 500
+    calls_per_user: int = 4_000
+    waiting_bytes_per_user: int = 8 << 20
+    buffered_bytes_max: int = 512 << 20
+    unread_bytes_max: int = 512 << 20
     handshake_timeout_s: float = 20.0
+    frame_timeout_s: float = 120.0
     idle_timeout_s: float = 300.0
     write_timeout_s: float = 120.0
     write_buffer_bytes: int = 1 << 20

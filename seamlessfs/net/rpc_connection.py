@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from google.protobuf.message import Message
 
 from seamlessfs.model.errors import Retriable, SeamlessError
 from seamlessfs.model.principal import Principal
+from seamlessfs.net.rpc_admission import Refusal
 from seamlessfs.net.rpc_call import Answer, CallContext, ConnectionInfo
+from seamlessfs.net.rpc_lanes import SUPERUSER_WEIGHT, Lane
 from seamlessfs.wire.rpc.dispatch import find_method, parse_body
 from seamlessfs.wire.rpc.events import (
     Call,
@@ -30,38 +31,53 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+FLUSH_BYTES = 1 << 18
+"""Answers gathered in one turn before they are written: large ones do not pile up before anybody counts them."""
+
+USER_CHARS_LOGGED = 64
+
 
 class RpcConnection(asyncio.Protocol):
     """Bytes of one peer to calls, and answers back.
 
     Invariant: at most `calls_per_connection` calls in flight; while there are that many, or while the peer leaves
-    its answers unread, nothing more is read, and what was read waits in `_events`.
+    its answers unread, or while its user waits for a turn, nothing more is read.
     """
 
     def __init__(self, server: RpcServer, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
         self._loop = loop
+        self._fair = server.fair
+        self._waiting_bytes_max = server.limits.waiting_bytes_per_user
         self._wire = ServerConnection(server.header_cache)
-        self._events: deque[Event] = deque()
         self._out: list[bytes] = []
+        self._out_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._principal: Principal | None = None
         self._writable = True
         self._reading = True
-        self._turn_scheduled = False
+        self._busy: Retriable | None = None
         self._flush_scheduled = False
         self._in_turn = False
+        self._reconsider = False
+        self._unread_bytes = 0
+        self.lane: Lane
+        self.queued = False
+        self.stalled = False
         self.peer: tuple[str, int] = ("", 0)
         self.in_flight = 0
+        self.held_bytes = 0
         self.opened_at_s = loop.time()
         self.active_at_s = self.opened_at_s
         self.blocked_at_s = 0.0
+        self.frame_began_at_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         address = transport.get_extra_info("peername")
         if address is not None:
             self.peer = (str(address[0]), int(address[1]))
+        self.lane = self._fair.join(("address", self.peer[0]))
         if not self._server.admit(self):
             self._transport.abort()
             return
@@ -70,24 +86,35 @@ class RpcConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Calls in flight run on: what they do must not depend on the peer's patience."""
         self._transport = None
-        self._events.clear()
         self._out.clear()
+        self._wire.discard_unread()
+        self._settle()
+        self.queued = False
+        self._fair.leave(self.lane)
         self._server.forget(self)
 
     def data_received(self, data: bytes) -> None:
         self.active_at_s = self._loop.time()
-        self._events.extend(self._wire.receive_data(data))
-        if not self._turn_scheduled:
-            self._take_turn()
+        if not self.held_bytes:
+            self.frame_began_at_s = self.active_at_s
+        self._wire.feed(data)
+        if self.lane.waiting_bytes > self._waiting_bytes_max:
+            self._busy = Retriable("Server too busy")
+        if self.queued or not self._fair.serve(self, self.active_at_s):
+            self._settle()
 
     def pause_writing(self) -> None:
         self._writable = False
         self.blocked_at_s = self._loop.time()
+        if self._transport is not None:
+            self._server.admission.blocked(self, self._transport.get_write_buffer_size())
         self._adjust_reading()
 
     def resume_writing(self) -> None:
         self._writable = True
-        self._schedule_turn()
+        self._server.admission.unblocked(self)
+        self._fair.enqueue(self)
+        self._adjust_reading()
 
     @property
     def open(self) -> bool:
@@ -99,9 +126,23 @@ class RpcConnection(asyncio.Protocol):
         """Whether the peer leaves its answers unread."""
         return not self._writable
 
+    @property
+    def incomplete_bytes(self) -> int:
+        """Bytes of a call whose rest has not come."""
+        return self._wire.incomplete_bytes
+
+    @property
+    def servable(self) -> bool:
+        """Whether calls wait that could be taken now."""
+        if not self._wire.unread_bytes or not self._writable or self._transport is None:
+            return False
+        return self._busy is not None or (
+            self.in_flight < self._server.limits.calls_per_connection and self.lane.in_flight < self._fair.in_flight_max
+        )
+
     def stop_reading(self) -> None:
         """Takes no further calls; those in flight are answered."""
-        self._events.clear()
+        self._wire.discard_unread()
         if self._transport is not None and self._reading:
             self._reading = False
             self._transport.pause_reading()
@@ -117,31 +158,52 @@ class RpcConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _take_turn(self) -> None:
-        self._turn_scheduled = False
+    def serve(self, calls: int) -> int:
+        """Takes up to so many calls of those that wait; returns how many it took."""
+        left = calls if self.servable else 0
+        next_event = self._wire.next_event
         self._in_turn = True
-        limits = self._server.limits
-        budget = limits.events_per_turn
         try:
-            while self._events and budget and self._writable and self.in_flight < limits.calls_per_connection:
-                budget -= 1
-                self._take_event(self._events.popleft())
+            while left:
+                event = next_event(self._busy)
+                if event is None:
+                    break
+                left -= 1
+                self._take_event(event)
+                if self._out_bytes >= FLUSH_BYTES:
+                    self._write_out()
+                    self._reconsider = True
+                if self._reconsider:
+                    self._reconsider = False
+                    if not self.servable:
+                        break
         finally:
             self._in_turn = False
-            self._flush()
-        if not budget:
-            self._schedule_turn()
-        self._adjust_reading()
+            self._write_out()
+        if self.held_bytes or self._wire.held_bytes or self._busy is not None:
+            self._settle()
+        return calls - left
 
-    def _schedule_turn(self) -> None:
-        if not self._turn_scheduled and self._transport is not None:
-            self._turn_scheduled = True
-            self._loop.call_soon(self._take_turn)
+    def _settle(self) -> None:
+        """What is left after a turn, or came without one: counts it, and waits for more, a turn, or fewer in flight."""
+        wire = self._wire
+        unread_bytes = wire.unread_bytes
+        self.lane.waiting_bytes += unread_bytes - self._unread_bytes
+        self._unread_bytes = unread_bytes
+        if wire.held_bytes != self.held_bytes:
+            if wire.held_bytes < self.held_bytes:
+                self.frame_began_at_s = self.active_at_s
+            self._server.admission.holds(self, wire.held_bytes)
+        if not unread_bytes:
+            self._busy = None
+        elif self.lane.in_flight >= self._fair.in_flight_max and self._busy is None:
+            self._fair.stall(self)
+        self._adjust_reading()
 
     def _adjust_reading(self) -> None:
         if self._transport is None or self._transport.is_closing() or self._server.stopping:
             return
-        wanted = self._writable and not self._events
+        wanted = self._writable and not self._unread_bytes
         if wanted and not self._reading:
             self._transport.resume_reading()
         elif self._reading and not wanted:
@@ -157,26 +219,48 @@ class RpcConnection(asyncio.Protocol):
             case SaslNegotiated():
                 self._out.append(event.reply)
             case CallRefused():
-                self._server.errors += 1
-                self._out.append(event.reply)
+                self._server.refuse(Refusal.TOO_BUSY if event.busy else Refusal.BAD_CALL)
+                self._answer(event.reply)
             case Closed():
-                self._server.errors += 1
-                LOG.info("rpc connection refused peer=%s:%d reason=%s", *self.peer, event.reason)
-                self._end_with(event.reply)
+                self._end_with(event.reply, Refusal.PROTOCOL, event.reason)
 
-    def _end_with(self, reply: bytes) -> None:
-        self._events.clear()
-        self._out.append(reply)
+    def _end_with(self, reply: bytes, refusal: Refusal, reason: str) -> None:
+        self._server.refuse(refusal)
+        LOG.info("rpc connection refused peer=%s:%d refusal=%s reason=%s", *self.peer, refusal, reason)
+        self._wire.discard_unread()
+        self._answer(reply)
         self.close()
 
+    def _answer(self, frame: bytes) -> None:
+        self._out.append(frame)
+        self._out_bytes += len(frame)
+
     def _admit_user(self, event: ContextEstablished) -> None:
+        server = self._server
         info = ConnectionInfo(event.user, event.real_user, event.protocol, self.peer)
         try:
-            self._principal = self._server.authenticate(info)
+            principal = server.authenticate(info)
         except SeamlessError as error:
-            self._server.errors += 1
-            LOG.info("rpc user refused peer=%s:%d user=%s reason=%s", *self.peer, event.user, error)
-            self._end_with(self._wire.refuse(error))
+            self._end_with(self._wire.refuse(error), Refusal.USER, f"{event.user[:USER_CHARS_LOGGED]}: {error}")
+            return
+        lane = self._fair.join(("user", principal.user), SUPERUSER_WEIGHT if principal.superuser else 1)
+        self._change_lane(lane)
+        if lane.members > server.limits.connections_per_user:
+            busy = Retriable(f"Server too busy - disconnecting: {principal.user} has {lane.members - 1} connections")
+            self._end_with(self._wire.refuse(busy), Refusal.CONNECTIONS_OF_USER, busy.message)
+            return
+        self._principal = principal
+        server.admission.opened(self)
+        if lane.waiting_bytes > self._waiting_bytes_max:
+            self._busy = Retriable("Server too busy")
+
+    def _change_lane(self, lane: Lane) -> None:
+        """From the lane of the address, where connections are until they say who they are."""
+        self.lane.waiting_bytes -= self._unread_bytes
+        self._unread_bytes = 0
+        self._fair.leave(self.lane)
+        self.lane = lane
+        self._reconsider = True
 
     def _take_call(self, call: Call) -> None:
         server = self._server
@@ -198,29 +282,31 @@ class RpcConnection(asyncio.Protocol):
             )
             result = served.handler(context, request)
             if isinstance(result, Message | bytes):
-                self._out.append(encode_success(call, result))
+                self._answer(encode_success(call, result))
                 return
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is that call's answer
-            self._out.append(self._encode_failure(call, error))
+            self._answer(self._encode_failure(call, error))
             return
         future = asyncio.ensure_future(result, loop=self._loop)
         self.in_flight += 1
+        self._reconsider = True
+        self._fair.started(self.lane)
         server.track(future)
         future.add_done_callback(functools.partial(self._finished, call))
 
     def _finished(self, call: Call, future: asyncio.Future[Answer]) -> None:
         self.in_flight -= 1
         self._server.untrack(future)
+        self._fair.finished(self.lane)
         self.active_at_s = self._loop.time()
         frame = self._encode_result(call, future)
         if self._transport is None:
             return
-        self._out.append(frame)
+        self._answer(frame)
         if not self._flush_scheduled:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush)
-        if self._events:
-            self._schedule_turn()
+        self._fair.enqueue(self)
 
     def _encode_result(self, call: Call, future: asyncio.Future[Answer]) -> bytes:
         if future.cancelled():
@@ -249,5 +335,6 @@ class RpcConnection(asyncio.Protocol):
             return
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
+        self._out_bytes = 0
         if data:
             self._transport.write(data)

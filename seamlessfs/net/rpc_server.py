@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from seamlessfs.model.errors import ConfigurationError
+from seamlessfs.net.rpc_admission import Admission, Guest, Refusal
 from seamlessfs.net.rpc_call import Authenticate, CallContext, ConnectionInfo, Handler, RpcLimits, Served
 from seamlessfs.net.rpc_connection import RpcConnection
+from seamlessfs.net.rpc_lanes import FairQueue
 from seamlessfs.wire.rpc.protocols import messages_of
 from seamlessfs.wire.rpc.server import HeaderCache
 
-__all__ = ["CallContext", "ConnectionInfo", "Handler", "RpcLimits", "RpcServer"]
+__all__ = ["CallContext", "ConnectionInfo", "Handler", "Refusal", "RpcLimits", "RpcServer"]
 
 _BACKLOG = 1024
 _SWEEPS_PER_TIMEOUT = 4
@@ -27,9 +29,11 @@ class RpcServer:
         authenticate: admits the user of a new connection.
 
     Attributes:
-        connections: open now. `connections_refused`: dropped because there were `connections_max`.
+        connections: open now.
         calls: received since the start. `errors`: of those, answered with a failure, and refused connections.
-        queue: calls in flight now.
+        refusals: connections dropped and calls refused before they were read, by reason.
+        queue: calls in flight now. `buffered_bytes`: received and not looked at yet. `unread_bytes`: of answers.
+        fair: shares of the users.
 
     Raises:
         ConfigurationError: a handler's protocol or method is not in the tables of `wire.rpc.protocols`.
@@ -49,9 +53,10 @@ class RpcServer:
         self.limits = limits or RpcLimits()
         self.header_cache: HeaderCache = {}
         self.stopping = False
-        self.connections_refused = 0
         self.calls = 0
         self.errors = 0
+        self.fair: FairQueue
+        self.admission = Admission(self.limits, lambda: cast("Guest | None", self.fair.heaviest()))
         self._connections: set[RpcConnection] = set()
         self._running: set[asyncio.Future[Any]] = set()
         self._server: asyncio.Server | None = None
@@ -63,12 +68,25 @@ class RpcServer:
         return len(self._connections)
 
     @property
+    def refusals(self) -> Mapping[Refusal, int]:
+        return self.admission.refusals
+
+    @property
+    def buffered_bytes(self) -> int:
+        return self.admission.buffered_bytes
+
+    @property
+    def unread_bytes(self) -> int:
+        return self.admission.unread_bytes
+
+    @property
     def queue(self) -> int:
         return len(self._running)
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listens; returns the address, whose port is the chosen one if `port` was 0."""
         loop = asyncio.get_running_loop()
+        self.fair = FairQueue(self.limits.events_per_turn, self.limits.calls_per_user, loop.call_soon)
         self._server = await loop.create_server(lambda: RpcConnection(self, loop), host, port, backlog=_BACKLOG)
         self._sweep(loop)
         address = self._server.sockets[0].getsockname()
@@ -105,16 +123,21 @@ class RpcServer:
 
     def admit(self, connection: RpcConnection) -> bool:
         """Counts a new connection; False when it must be dropped."""
-        if self.stopping or len(self._connections) >= self.limits.connections_max:
-            self.connections_refused += 1
+        if self.stopping or not self.admission.admit(connection):
             return False
         self._connections.add(connection)
         return True
 
     def forget(self, connection: RpcConnection) -> None:
+        self.admission.forget(connection)
         self._connections.discard(connection)
         if not self._connections:
             self._drained.set()
+
+    def refuse(self, reason: Refusal) -> None:
+        """Counts a refusal that the peer is told."""
+        self.errors += 1
+        self.admission.refusals[reason] += 1
 
     def track(self, future: asyncio.Future[Any]) -> None:
         """Holds a call in flight, also when its connection is gone."""
@@ -124,20 +147,10 @@ class RpcServer:
         self._running.discard(future)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Ends connections that are silent, half open, or do not read. Cost: one look at each connection a round."""
         limits = self.limits
-        now_s = loop.time()
-        for connection in list(self._connections):
-            if connection.blocked:
-                expired = now_s - connection.blocked_at_s > limits.write_timeout_s
-            elif not connection.open:
-                expired = now_s - connection.opened_at_s > limits.handshake_timeout_s
-            else:
-                expired = not connection.in_flight and now_s - connection.active_at_s > limits.idle_timeout_s
-            if expired:
-                connection.abort()
-        shortest_s = min(limits.handshake_timeout_s, limits.idle_timeout_s, limits.write_timeout_s)
-        self._sweeper = loop.call_later(shortest_s / _SWEEPS_PER_TIMEOUT, self._sweep, loop)
+        self.admission.sweep(loop.time())
+        timeouts_s = (limits.handshake_timeout_s, limits.idle_timeout_s, limits.write_timeout_s, limits.frame_timeout_s)
+        self._sweeper = loop.call_later(min(timeouts_s) / _SWEEPS_PER_TIMEOUT, self._sweep, loop)
 
 
 def _served(protocol: str, method: str, handler: Handler) -> Served:

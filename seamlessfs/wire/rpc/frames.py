@@ -115,6 +115,11 @@ class FrameCutter:
         return len(self._data) - self._position
 
     @property
+    def held_bytes(self) -> int:
+        """Both: what was fed and has not come out."""
+        return len(self._data) - self._position + len(self._pending)
+
+    @property
     def incomplete_bytes(self) -> int:
         """Bytes of a frame whose rest has not come."""
         return len(self._pending)

@@ -103,6 +103,7 @@ class ServerConnection:
 
     def __init__(self, header_cache: HeaderCache | None = None, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
         self.state = State.PREAMBLE
+        self._framed = False
         self._cutter = frames.FrameCutter(min(frame_bytes_max, HANDSHAKE_FRAME_BYTES_MAX))
         self._frame_bytes_max = frame_bytes_max
         self._headers: HeaderCache = {} if header_cache is None else header_cache
@@ -126,11 +127,9 @@ class ServerConnection:
         Args:
             busy: the answer to a call instead of reading it, from a server that has too many. All else is taken.
         """
-        if self.state is State.CLOSED:
-            return None
         try:
-            if self.state is State.PREAMBLE:
-                return self._take_preamble()
+            if not self._framed:
+                return self._take_preamble() if self.state is State.PREAMBLE else None
             frame = self._cutter.next()
             return None if frame is None else self._take_frame(frame, busy)
         except _FatalError as fault:
@@ -146,6 +145,11 @@ class ServerConnection:
         return self._cutter.unread_bytes
 
     @property
+    def held_bytes(self) -> int:
+        """The unread bytes and the incomplete frame."""
+        return self._cutter.held_bytes
+
+    @property
     def incomplete_bytes(self) -> int:
         """Bytes of a frame whose rest has not come."""
         return self._cutter.incomplete_bytes
@@ -156,6 +160,7 @@ class ServerConnection:
 
     def _close(self) -> None:
         self.state = State.CLOSED
+        self._framed = False
         self._cutter = frames.FrameCutter(0)
 
     def refuse(self, error: SeamlessError) -> bytes:
@@ -179,6 +184,7 @@ class ServerConnection:
             number = int.from_bytes(data[6:7], signed=True)
             raise _unauthorized(IpcError(f"Unknown auth protocol:{number}"))
         self.state = State.SASL if auth == frames.AUTH_SASL else State.CONTEXT
+        self._framed = True
         return Connected(data[5], auth == frames.AUTH_SASL)
 
     def _take_frame(self, frame: bytes, busy: SeamlessError | None) -> Event:

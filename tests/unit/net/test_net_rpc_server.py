@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from seamlessfs.model.errors import ConfigurationError, FileNotFound
-from seamlessfs.net.rpc_server import CallContext, RpcLimits, RpcServer
+from seamlessfs.net.rpc_server import CallContext, Refusal, RpcLimits, RpcServer
 from seamlessfs.wire.pb.hadoop import acl_pb2
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
 from seamlessfs.wire.rpc.client import ClientConnection, Response
@@ -195,7 +195,7 @@ def test_connections_are_bounded() -> None:
                 peer.send(1, "/a")
                 peer.receive(1)
             with socket.create_connection(thread.address, TIMEOUT_S) as third:
-                until(lambda: thread.server.connections_refused == 1)
+                until(lambda: thread.server.refusals[Refusal.CONNECTIONS] == 1)
                 wait_closed(third)
             assert thread.server.connections == 2
         until(lambda: thread.server.connections == 0)
