@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import Message
 
@@ -32,6 +32,9 @@ from seamlessfs.namespace.namespace import Namespace
 from seamlessfs.net.rpc_server import CallContext
 from seamlessfs.store.api import ReadView, Transaction
 from seamlessfs.store.records import BlockState, ClusterIdentity
+
+if TYPE_CHECKING:
+    from seamlessfs.namenode.recovery import LeaseRecoverer
 
 T = TypeVar("T")
 Response = TypeVar("Response", bound=Message)
@@ -71,6 +74,16 @@ class SteadyClock:
         return self._now_ms
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunningRecovery:
+    """A file that was taken from its holder and is not closed yet, the block that it waits for, and why."""
+
+    inode_id: InodeId
+    block_id: BlockId
+    since_mono_ms: int
+    reason: str
+
+
 class Core:
     """The namenode's parts, and the two ways to change the namespace through them.
 
@@ -80,7 +93,10 @@ class Core:
         reports: set whenever replicas were reported, for calls that wait for them.
         transfer_ended: set whenever a background copy has ended.
         standstill: safe mode, of the start or by hand.
+        recoverer: closes files whose writers are gone; it enters itself.
     """
+
+    recoverer: LeaseRecoverer
 
     def __init__(
         self,
@@ -237,6 +253,7 @@ class Core:
     def forget_block(self, block: Block) -> None:
         """A block is gone from the namespace: so are its replicas, in time."""
         self._asked_at_ms.pop(block.id, None)
+        self.recoverer.forget_block(block.id)
         self.blocks.block_removed(block)
 
     def block_committed(self, block_id: BlockId) -> None:
@@ -245,9 +262,9 @@ class Core:
         if facts is not None and facts.committed:
             self.blocks.block_committed(facts)
 
-    def recovered_length(self, block: Block) -> int | None:
-        """Bytes of an open block that every finalised replica has; None while nobody can tell."""
-        return self.blocks.recoverable_length(block)
+    def recoveries(self) -> list[RunningRecovery]:
+        """Files that were taken from their holders and are not closed, the oldest first."""
+        return self.recoverer.recoveries()
 
     async def wait_for_reports(self, reports: asyncio.Event, timeout_s: float) -> None:
         """Returns once replicas are reported, or after `timeout_s`.
@@ -262,6 +279,7 @@ class Core:
         """Wakes everybody that waits for reports."""
         self.reports.set()
         self.reports = asyncio.Event()
+        self.recoverer.reported()
         self.standstill.look()
 
     def with_wall_clock(self, node: DatanodeInfo) -> DatanodeInfo:

@@ -99,7 +99,9 @@ class FileCalls:
             )
             return pb.CreateResponseProto(fs=file_status_to_pb(status))
 
-        return await self.core.change_once(call, run, pb.CreateResponseProto)
+        return await self.core.recoverer.insist(
+            call, request.src, lambda: self.core.change_once(call, run, pb.CreateResponseProto)
+        )
 
     async def add_block(self, call: CallContext, request: pb.AddBlockRequestProto) -> pb.AddBlockResponseProto:
         """Validates in the namespace, decides in blocks, commits in the namespace: in one operation."""
@@ -233,18 +235,15 @@ class FileCalls:
     async def recover_lease(
         self, call: CallContext, request: pb.RecoverLeaseRequestProto
     ) -> pb.RecoverLeaseResponseProto:
-        result = await self.core.change(
+        """Begins to close a file in the place of its holder; false until it is closed, as in HDFS."""
+        recoverer = self.core.recoverer
+        release = await self.core.change(
             call,
             lambda tx, context: self.core.namespace.recover_lease(
-                tx,
-                context,
-                request.src,
-                request.clientName,
-                lambda block_id: self.core.ready_in(tx, block_id),
-                self.core.recovered_length,
+                tx, context, request.src, recoverer.has_replica(tx), recoverer.is_busy
             ),
         )
-        return pb.RecoverLeaseResponseProto(result=result)
+        return pb.RecoverLeaseResponseProto(result=recoverer.follow(release))
 
     def is_file_closed(self, call: CallContext, request: pb.IsFileClosedRequestProto) -> pb.IsFileClosedResponseProto:
         closed = self.core.namespace.is_file_closed(self.core.view(), self.core.context(call), request.src)

@@ -37,6 +37,7 @@ from seamlessfs.namenode.locate import Locator
 from seamlessfs.namenode.monitor import Monitor
 from seamlessfs.namenode.path_calls import PathCalls
 from seamlessfs.namenode.placement_calls import PlacementCalls
+from seamlessfs.namenode.recovery import LeaseRecoverer
 from seamlessfs.namenode.safe_mode import guarded
 from seamlessfs.namenode.service_calls import ServiceCalls
 from seamlessfs.namenode.sessions import MESSAGE_BYTES_MAX, ControlService
@@ -117,6 +118,7 @@ class Namenode:
         self.core.standstill.look()
         groups = GroupResolver({user: tuple(names) for user, names in settings.groups.items()})
         self.control = ControlService(self.core, self.secret, self.rules)
+        self.recoverer = LeaseRecoverer(self.core)
         self.monitor = Monitor(self.core)
         proxies = {user: ProxyRule(users=tuple(names)) for user, names in settings.proxy_users.items()}
         users = Users(groups, superuser, settings.supergroup, proxies)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 
-from seamlessfs.model.ids import InodeId
 from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.events import event
 from seamlessfs.namespace.context import Context
@@ -18,7 +17,6 @@ REAP_BATCH = 1000
 
 RETRY_BATCH = 5000
 CLOCK_INTERVAL_S = 0.2
-LEASE_INTERVAL_S = 2.0
 TICK_SPACING_S = 0.02
 """Least time between looks at what is owed, however many copies end."""
 
@@ -36,7 +34,7 @@ class Monitor:
             group.create_task(self._clock())
             group.create_task(self._redundancy())
             group.create_task(self._reaper())
-            group.create_task(self._leases())
+            group.create_task(self.core.recoverer.run())
             group.create_task(self._retries())
 
     def _context(self) -> Context:
@@ -78,29 +76,6 @@ class Monitor:
                     self.core.forget_block(block)
                 continue
             await asyncio.sleep(interval_s)
-
-    async def _leases(self) -> None:
-        while True:
-            await asyncio.sleep(LEASE_INTERVAL_S)
-            if self.core.safe_mode:
-                continue
-            view = self.core.view()
-            expired = {inode_id for _, inode_id in self.core.namespace.expired_leases(view, self.core.clock.now_ms())}
-            for inode_id in sorted(expired.union(self.core.namespace.recovering(view))):
-                await self._release(inode_id)
-
-    async def _release(self, inode_id: InodeId) -> None:
-        closed = await self.core.writer.submit(
-            lambda tx: self.core.namespace.release(
-                tx,
-                self._context(),
-                inode_id,
-                lambda block_id: self.core.ready_in(tx, block_id),
-                self.core.recovered_length,
-            )
-        )
-        if closed:
-            event(LOG, "lease_released", inode=inode_id)
 
     async def _retries(self) -> None:
         while True:

@@ -10,7 +10,13 @@ from collections.abc import Iterable
 
 import grpc
 
-from seamlessfs.blocks.commands import Command, InvalidateCommand, TransferCommand
+from seamlessfs.blocks.commands import (
+    Command,
+    InitRecoveryCommand,
+    InvalidateCommand,
+    TransferCommand,
+    UpdateReplicaCommand,
+)
 from seamlessfs.blocks.reports import ChangeKind, ReplicaChange, ReportPart
 from seamlessfs.config.topology import TopologyRules
 from seamlessfs.model.cluster import DatanodeId, Location, StorageReport
@@ -19,6 +25,8 @@ from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, Storage
 from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.events import event
 from seamlessfs.namenode.ledger import Ledger
+from seamlessfs.namenode.recovery_messages import recovery_message
+from seamlessfs.namespace import counters
 from seamlessfs.security.secret import datanode_proof, make_nonce, namenode_proof, proofs_equal
 from seamlessfs.wire.pb.seamless import control_pb2 as pb
 from seamlessfs.wire.pb.seamless import control_pb2_grpc as pb_grpc
@@ -86,6 +94,7 @@ class ControlService(pb_grpc.ControlServicer):
         if older is not None:
             older.end()
         self.sessions[session.uuid] = session
+        self.core.recoverer.registered(session.uuid)
         sender = asyncio.create_task(self._send(session, context))
         receiver = asyncio.create_task(self._receive(session, context))
         try:
@@ -105,6 +114,7 @@ class ControlService(pb_grpc.ControlServicer):
         if self.sessions.get(session.uuid) is session:
             del self.sessions[session.uuid]
             self.core.blocks.disconnected(session.uuid, mono_ms())
+            self.core.recoverer.disconnected(session.uuid)
             event(LOG, "datanode_disconnected", datanode=session.uuid, location=session.location)
 
     async def _handshake(self, context: Context) -> DatanodeSession:
@@ -164,6 +174,7 @@ class ControlService(pb_grpc.ControlServicer):
             heartbeat_interval_ms=self.core.settings.heartbeat_interval_ms,
             location=str(location),
             topology=pb.Topology(rules=rules),
+            generation_stamp=counters.read(self.core.view()).generation_stamp,
         )
 
     async def _read(self, context: Context) -> pb.FromDatanode:
@@ -211,6 +222,10 @@ class ControlService(pb_grpc.ControlServicer):
             event(LOG, "transfer_ended", level, transfer=result.transfer_id, ok=result.ok, error=result.error)
             blocks.transfer_result(result.transfer_id, result.ok, result.error, now_ms)
             self.core.transfer_ended.set()
+        elif kind == "recovery_info":
+            self.core.recoverer.answered(session.uuid, message.recovery_info)
+        elif kind == "replica_updated":
+            self.core.recoverer.updated(session.uuid, message.replica_updated)
 
     def dispatch(self, commands: Iterable[Command]) -> None:
         """Sends commands to their datanodes; those of datanodes that are gone are dropped and decided anew later."""
@@ -219,6 +234,8 @@ class ControlService(pb_grpc.ControlServicer):
                 uuid, message = command.source.uuid, transfer_message(command)
             elif isinstance(command, InvalidateCommand):
                 uuid, message = command.uuid, invalidate_message(command)
+            elif isinstance(command, InitRecoveryCommand | UpdateReplicaCommand):
+                uuid, message = command.uuid, recovery_message(command)
             else:
                 uuid, message = command.uuid, pb.FromNamenode(request_report=pb.RequestReport())
             session = self.sessions.get(uuid)

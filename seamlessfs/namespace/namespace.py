@@ -15,7 +15,7 @@ from seamlessfs.namespace.context import Context, NamespaceLimits
 from seamlessfs.namespace.leases import Leases
 from seamlessfs.namespace.ops import attributes, deleting, formatting, making, reading, recovering, renaming, writing
 from seamlessfs.namespace.ops.making import CreateRequest
-from seamlessfs.namespace.ops.recovering import RecoveredLength
+from seamlessfs.namespace.ops.recovering import Release
 from seamlessfs.namespace.retry_cache import RetryCache
 from seamlessfs.namespace.state import State
 from seamlessfs.store import keys
@@ -226,27 +226,28 @@ class Namespace:
         """Files whose holders have been silent over the hard limit: to be released."""
         return self._state.leases.expired(view, steady_ms, self.limits.hard_lease_ms)
 
-    def recover_lease(
-        self,
-        tx: Transaction,
-        ctx: Context,
-        path: str,
-        client_name: str,
-        replicas_ready: Ready,
-        recovered_length: RecoveredLength,
-    ) -> bool:
-        return recovering.recover_lease(self._state, tx, ctx, path, client_name, replicas_ready, recovered_length)
+    def recover_lease(self, tx: Transaction, ctx: Context, path: str, has_replica: Ready, is_busy: Ready) -> Release:
+        return recovering.recover_lease(self._state, tx, ctx, path, has_replica, is_busy)
 
-    def release(
-        self,
-        tx: Transaction,
-        ctx: Context,
-        inode_id: InodeId,
-        replicas_ready: Ready,
-        recovered_length: RecoveredLength,
-    ) -> bool:
-        """Closes an open file whose holder is gone; False: its last block still waits for recovery."""
-        return recovering.release(self._state, tx, ctx, inode_id, replicas_ready, recovered_length)
+    def release(self, tx: Transaction, ctx: Context, inode_id: InodeId, has_replica: Ready, is_busy: Ready) -> Release:
+        """Takes an open file from a holder that is gone, and closes it if nothing has to happen before."""
+        return recovering.release(self._state, tx, ctx, inode_id, has_replica, is_busy)
+
+    def release_silent(
+        self, tx: Transaction, ctx: Context, path: str, has_replica: Ready, is_busy: Ready
+    ) -> Release | None:
+        """As `release`, if the holder has been silent over the soft limit."""
+        return recovering.release_silent(self._state, tx, ctx, path, has_replica, is_busy)
+
+    def commit_recovered(
+        self, tx: Transaction, ctx: Context, recovered: Block, storages: tuple[StorageId, ...], has_replica: Ready
+    ) -> Release:
+        return recovering.commit_recovered(self._state, tx, ctx, recovered, storages, has_replica)
+
+    def drop_recovered(
+        self, tx: Transaction, ctx: Context, recovered: Block, has_replica: Ready
+    ) -> tuple[Release, BlockRecord | None]:
+        return recovering.drop_recovered(self._state, tx, ctx, recovered, has_replica)
 
     def recovering(self, view: ReadView) -> list[InodeId]:
         """Files whose release has begun and is not done: to be released again as reports come in."""

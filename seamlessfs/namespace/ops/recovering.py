@@ -1,13 +1,19 @@
-"""Leases whose holder is gone: files are closed, or their last block waits for recovery."""
+"""Leases whose holder is gone: a file is taken from it, its last block recovered, and the file closed.
+
+    open for a client --release--> held by the namespace, last block UNDER_RECOVERY --commit or drop--> closed
+
+The blocks before the last were committed when the next one was added, so only the last can be open.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from seamlessfs.model.block import Block
-from seamlessfs.model.errors import AlreadyBeingCreated, RecoveryInProgress
-from seamlessfs.model.ids import BlockId, InodeId
-from seamlessfs.namespace import access, block_rows, leases, totals, tree
+from seamlessfs.model.errors import AlreadyBeingCreated, RecoveryInProgress, RemoteIOError
+from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId, StorageId
+from seamlessfs.namespace import access, block_rows, counters, leases, totals, tree
 from seamlessfs.namespace.context import Context
 from seamlessfs.namespace.ops import reading, writing
 from seamlessfs.namespace.state import State
@@ -15,11 +21,37 @@ from seamlessfs.namespace.tree import Resolved
 from seamlessfs.security.permissions import Access
 from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView, Transaction
-from seamlessfs.store.records import BlockState, File, Totals, encode_lease
+from seamlessfs.store.records import BlockRecord, BlockState, File, Totals, encode_lease
 
-RecoveredLength = Callable[[Block], int | None]
-"""Bytes of an open block that are safe on finalised replicas; 0 if no datanode was ever given a byte of it; None when
-nobody can tell yet."""
+HasReplica = Callable[[BlockId], bool]
+"""Whether a committed block has a finalised replica: enough to close a file whose writer will not come back."""
+
+
+class Recoverable(NamedTuple):
+    """The last block of a file, to be recovered under an id that is the stamp it will have.
+
+    Attributes:
+        length_max: the file's block size.
+    """
+
+    record: BlockRecord
+    recovery_id: GenerationStamp
+    length_max: int
+
+
+class Release(NamedTuple):
+    """How far the release of a file has come.
+
+    Attributes:
+        inode_id: 0: there is no such file any more.
+        recover: the block that must be recovered first.
+        waiting: committed blocks without a replica; the file is closed when each has one.
+    """
+
+    closed: bool
+    inode_id: InodeId
+    recover: Recoverable | None = None
+    waiting: tuple[BlockId, ...] = ()
 
 
 def refuse_if_open(
@@ -45,18 +77,9 @@ def refuse_if_open(
 
 
 def recover_lease(
-    state: State,
-    tx: Transaction,
-    ctx: Context,
-    path: str,
-    client_name: str,
-    replicas_ready: Callable[[BlockId], bool],
-    recovered_length: RecoveredLength,
-) -> bool:
-    """Takes a file from its holder and closes it.
-
-    Returns:
-        True: it is closed. False: it is being recovered, ask again.
+    state: State, tx: Transaction, ctx: Context, path: str, has_replica: HasReplica, is_busy: Callable[[BlockId], bool]
+) -> Release:
+    """Takes a file from its holder to close it.
 
     Raises:
         FileNotFound: no such file. AccessDenied: the caller may not write it.
@@ -65,9 +88,26 @@ def recover_lease(
     access.traverse(ctx, at)
     file = reading.regular_file(at)
     if not file.is_open:
-        return True
+        return Release(True, file.id)
     access.path(ctx, at, Access.WRITE)
-    return release(state, tx, ctx, file.id, replicas_ready, recovered_length)
+    return release(state, tx, ctx, file.id, has_replica, is_busy)
+
+
+def release_silent(
+    state: State, tx: Transaction, ctx: Context, path: str, has_replica: HasReplica, is_busy: Callable[[BlockId], bool]
+) -> Release | None:
+    """As `recover_lease`, for a file whose holder has been silent over the soft limit; None for any other path.
+
+    For another client that wants the file: it was told that the recovery is in progress.
+    """
+    file = tree.resolve(tx, path).last
+    if not isinstance(file, File) or file.holder is None:
+        return None
+    last = totals.last_block(tx, file)
+    taken = last is not None and last.state is BlockState.UNDER_RECOVERY
+    if not taken and state.leases.silent_ms(file.holder, ctx.steady_ms) <= ctx.limits.soft_lease_ms:
+        return None
+    return release(state, tx, ctx, file.id, has_replica, is_busy)
 
 
 def release(
@@ -75,36 +115,70 @@ def release(
     tx: Transaction,
     ctx: Context,
     inode_id: InodeId,
-    replicas_ready: Callable[[BlockId], bool],
-    recovered_length: RecoveredLength,
-) -> bool:
-    """Closes an open file on behalf of the namespace, as far as its blocks allow; returns whether it is closed.
+    has_replica: HasReplica,
+    is_busy: Callable[[BlockId], bool],
+) -> Release:
+    """Closes an open file on behalf of the namespace, or says what has to happen first.
 
-    A last block that nobody wrote to is dropped. One that was written waits until the daemon knows a length that is
-    safe. Meanwhile the lease is the namespace's own, so that the old writer is refused.
+    Meanwhile the lease is the namespace's own, so that the old writer is refused.
+
+    Args:
+        is_busy: whether a recovery of a block is under way that needs no new id.
     """
     file = reading.file_by_id(tx, inode_id)
     if file is None or not file.is_open:
-        return True
+        return Release(True, inode_id if file is not None else InodeId(0))
     last = totals.last_block(tx, file)
-    if last is not None and last.is_open:
-        length = recovered_length(last.block)
-        if length is None:
-            if last.state is not BlockState.UNDER_RECOVERY:
-                writing.put_block(tx, last._replace(state=BlockState.UNDER_RECOVERY))
-            _take(state, tx, ctx, file)
-            return False
-        if length == 0 and last.length == 0:
-            file = _drop_last(tx, file)
-        else:
-            file = writing.commit(tx, ctx, file, last, Block(last.id, last.generation_stamp, length))
-            tree.replace(tx, file)
-    waiting = writing.uncompleted(tx, file)
-    if any(not replicas_ready(record.id) for record in waiting):
-        _take(state, tx, ctx, file)
-        return False
-    writing.close(tx, ctx, file, waiting)
-    return True
+    if last is None or not last.is_open:
+        return _close(state, tx, ctx, file, has_replica)
+    file = _take(state, tx, ctx, file)
+    if last.state is BlockState.UNDER_RECOVERY and is_busy(last.id):
+        return Release(False, inode_id)
+    last = last._replace(state=BlockState.UNDER_RECOVERY)
+    writing.put_block(tx, last)
+    return Release(False, inode_id, Recoverable(last, counters.next_generation_stamp(tx), file.block_size))
+
+
+def commit_recovered(
+    state: State,
+    tx: Transaction,
+    ctx: Context,
+    recovered: Block,
+    storages: tuple[StorageId, ...],
+    has_replica: HasReplica,
+) -> Release:
+    """The block was recovered: it takes its new stamp, length and storages, and the file is closed.
+
+    Raises:
+        RemoteIOError: the stamp is not newer than the block's, or the block would lose synced bytes.
+    """
+    found = _under_recovery(tx, recovered)
+    if found is None:
+        return Release(True, InodeId(0))
+    record, file = found
+    record = record._replace(generation_stamp=recovered.generation_stamp, pipeline=storages)
+    file = writing.commit(tx, ctx, file, record, recovered)
+    tree.replace(tx, file)
+    return _close(state, tx, ctx, file, lambda block_id: block_id == recovered.id or has_replica(block_id))
+
+
+def drop_recovered(
+    state: State, tx: Transaction, ctx: Context, recovered: Block, has_replica: HasReplica
+) -> tuple[Release, BlockRecord | None]:
+    """Nobody ever had a byte of the block: it goes, and the file is closed.
+
+    Returns:
+        The block that is gone, for the daemon to invalidate, as well.
+    """
+    found = _under_recovery(tx, recovered)
+    if found is None:
+        return Release(True, InodeId(0)), None
+    record, file = found
+    if record.length:
+        raise RemoteIOError(
+            f"{writing.block_name(record.block)} has {record.length} synced bytes and cannot be dropped"
+        )
+    return _close(state, tx, ctx, _drop_last(tx, file), has_replica), record
 
 
 def waiting_files(view: ReadView) -> list[InodeId]:
@@ -112,14 +186,42 @@ def waiting_files(view: ReadView) -> list[InodeId]:
     return leases.open_files(view, leases.RECOVERY_HOLDER)
 
 
-def _take(state: State, tx: Transaction, ctx: Context, file: File) -> None:
+def _close(state: State, tx: Transaction, ctx: Context, file: File, has_replica: HasReplica) -> Release:
+    """Closes a file whose blocks are all committed, once each has a replica."""
+    uncompleted = writing.uncompleted(tx, file)
+    waiting = tuple(record.id for record in uncompleted if not has_replica(record.id))
+    if waiting:
+        _take(state, tx, ctx, file)
+        return Release(False, file.id, waiting=waiting)
+    writing.close(tx, ctx, file, uncompleted)
+    return Release(True, file.id)
+
+
+def _under_recovery(view: ReadView, recovered: Block) -> tuple[BlockRecord, File] | None:
+    """The block and its file; None: it is gone, or was recovered already."""
+    record = reading.block(view, recovered.id)
+    if record is None or record.state is not BlockState.UNDER_RECOVERY:
+        return None
+    file = reading.file_by_id(view, record.inode_id)
+    if file is None or file.holder != leases.RECOVERY_HOLDER or file.blocks[-1:] != (record.id,):
+        return None
+    if recovered.generation_stamp <= record.generation_stamp:
+        raise RemoteIOError(
+            f"Recovery {recovered.generation_stamp} of {writing.block_name(record.block)}: its stamp is not newer"
+        )
+    return record, file
+
+
+def _take(state: State, tx: Transaction, ctx: Context, file: File) -> File:
     """The namespace becomes the holder."""
     if file.holder is None or file.holder == leases.RECOVERY_HOLDER:
-        return
+        return file
     tx.delete(keys.lease(file.holder, file.id))
     tx.put(keys.lease(leases.RECOVERY_HOLDER, file.id), encode_lease(tx.txid))
-    tree.replace(tx, file._replace(holder=leases.RECOVERY_HOLDER))
+    taken = file._replace(holder=leases.RECOVERY_HOLDER)
+    tree.replace(tx, taken)
     state.leases.grant(leases.RECOVERY_HOLDER, ctx.steady_ms)
+    return taken
 
 
 def _drop_last(tx: Transaction, file: File) -> File:
