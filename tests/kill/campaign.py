@@ -82,6 +82,7 @@ class Campaign:
         folder: gets the log and everything of the cluster; stays when something was found.
         say: takes a line of the report.
         shape: IDCs, racks and datanodes; None: as the seed says.
+        settled_s: what everything owed, and everything deleted, has of time.
     """
 
     def __init__(
@@ -92,10 +93,12 @@ class Campaign:
         folder: Path,
         say: Callable[[str], None],
         shape: tuple[int, int, int] | None = None,
+        settled_s: float = SETTLED_S,
     ) -> None:
         self.seed = seed
         self.folder = folder
         self.say = say
+        self.settled_s = settled_s
         self.tally = Tally()
         self.expected = Expected()
         self.cluster = MiniCluster(
@@ -277,8 +280,9 @@ class Campaign:
             CampaignFailed: something is not as it must be.
         """
         began = time.monotonic()
+        self.fail([Finding(daemon.name, f"died: {daemon.last_lines()}") for daemon in self.cluster.dead()])
         self.log.hold()
-        self._until(lambda: self.striker.gone <= self.expected.gone, "the log notes who was killed", NOTED_S)
+        self._until(lambda: self.expected.noted(self.striker.gone), "the log notes who was killed", NOTED_S)
         self._wait_until_still()
         time.sleep(ANSWERED_S)
         self.cluster.wait_for_datanodes(len(self.cluster.datanodes))
@@ -322,10 +326,10 @@ class Campaign:
 
     def _late(self, client: Client, seen: Mapping[str, Seen]) -> list[Finding]:
         """What is owed or left over when everything has had its time."""
-        deadline = time.monotonic() + SETTLED_S
+        deadline = time.monotonic() + self.settled_s
         while found := Storage.look(self.cluster, client, seen).unsettled():
             if time.monotonic() > deadline:
-                return [Finding(one.path, f"{one.what}, {SETTLED_S:.0f} s after the last fault") for one in found]
+                return [Finding(one.path, f"{one.what}, {self.settled_s:.0f} s after the last fault") for one in found]
             time.sleep(POLL_S * 5)
         return []
 

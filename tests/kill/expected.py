@@ -114,6 +114,7 @@ class Expected:
 
     Attributes:
         world: what was acknowledged. running: operations that have begun and not ended.
+        heard: who has ever begun anything. gone: of those, whose connection has ended.
     """
 
     world: dict[str, Node] = field(default_factory=dict)
@@ -122,6 +123,7 @@ class Expected:
     acknowledged: int = 0
     doubted: int = 0
     wrong: list[Finding] = field(default_factory=list)
+    heard: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
 
     def feed(self, entry: Mapping[str, Any]) -> None:
@@ -129,6 +131,7 @@ class Expected:
         who, phase = entry["who"], entry["phase"]
         if phase == "intent":
             self.running[who, entry["id"]] = Op.from_fields(entry["op"])
+            self.heard.add(who)
         elif phase == "ack":
             op = self.running.pop((who, entry["id"]))
             self.apply(outcomes(self.world, op, who)[-1])
@@ -176,6 +179,10 @@ class Expected:
     def adrift(self) -> set[str]:
         """Files that may be open with nobody who will close them."""
         return {path for path, node in self.possible() if isinstance(node, File) and node.closed is None}
+
+    def noted(self, killed: set[str]) -> bool:
+        """Whether the log knows of each of these that it is gone; one who never began anything is not missed."""
+        return killed & self.heard <= self.gone
 
     def busy(self) -> dict[str, Op]:
         """Who is in the middle of what."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,15 +144,15 @@ class Storage:
             if path not in open_files
             for block in one.blocks
         }
-        names = self._names_on_disks()
-        there = Counter(block_id for block_id, _ in names)
-        for (block_id, name), files in names.items():
-            if block_id not in known:
-                found.append(Finding(name, f"belongs to no file: {', '.join(sorted(map(str, files)))}"))
+        there: dict[int, dict[str, list[str]]] = {}
+        for file in sorted(block_files(self.cluster)):
+            there.setdefault(int(file.name.split("_")[1]), {}).setdefault(file.name, []).append(str(file))
+        for block_id in there.keys() - known.keys():
+            found += [Finding(name, f"belongs to no file: {files}") for name, files in there[block_id].items()]
         for block_id, count in wanted.items():
-            files = names.get((block_id, f"blk_{block_id}"), [])
-            if len(files) != count or there[block_id] != 2:
-                listed = sorted(str(file) for (one, _), some in names.items() if one == block_id for file in some)
+            names = there.get(block_id, {})
+            if len(names) != 2 or {len(files) for files in names.values()} != {count}:
+                listed = list(names.values())
                 found.append(Finding(known[block_id], f"blk_{block_id} has {count} replicas, on disks: {listed}"))
         return found
 
@@ -170,12 +169,6 @@ class Storage:
             if debt.target not in self.cluster.idc_names:
                 continue  # a cluster of one IDC owes to a peer that does not exist
             yield Finding("/", f"{debt.blocks} blocks are owed from {debt.source} to {debt.target}")
-
-    def _names_on_disks(self) -> dict[tuple[int, str], list[Path]]:
-        found: dict[tuple[int, str], list[Path]] = {}
-        for file in block_files(self.cluster):
-            found.setdefault((int(file.name.split("_")[1]), file.name), []).append(file)
-        return found
 
     def wrong_bytes(self, expected: Expected) -> list[Finding]:
         """Replicas of closed files whose bytes on the disk are not those of the file."""
