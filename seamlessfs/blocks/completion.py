@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from seamlessfs.blocks.cluster import ClusterState, takes_replicas
-from seamlessfs.blocks.policy import NO_IDC, BlockFacts, wants
+from seamlessfs.blocks.policy import ANYWHERE, NO_IDC, BlockFacts, wants
 from seamlessfs.model.policy import Shortage, WriteMode
 
 
@@ -32,6 +32,13 @@ def is_written(
         have[idc] >= min(policy.sync_min_per_idc, want) or _is_excused(facts, idc, pipeline, cluster)
         for idc, want in wanted.items()
     )
+
+
+def lacking_idcs(facts: BlockFacts, members: Counter[str]) -> list[str]:
+    """Wanted IDCs that have fewer members of a pipeline than a closed sync file must have there."""
+    wanted = wants(facts.policy, facts.replication, facts.home_idc, facts.peer_idc)
+    least = {idc: min(facts.policy.sync_min_per_idc, want) for idc, want in wanted.items()}
+    return sorted(idc for idc in least if idc not in (NO_IDC, ANYWHERE) and members[idc] < least[idc])
 
 
 def _is_excused(facts: BlockFacts, idc: str, pipeline: Counter[str] | None, cluster: ClusterState) -> bool:

@@ -16,6 +16,7 @@ from seamlessfs.blocks.placement import Placement, TargetRequest, choose
 from seamlessfs.blocks.policy import ANYWHERE, BlockFacts, FactsLookup, Random
 from seamlessfs.blocks.redundancy import Verdict, verify
 from seamlessfs.blocks.repair import Repairer
+from seamlessfs.blocks.replacement import choose_additional
 from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook
 from seamlessfs.blocks.reports import Counters, ReplicaChange, ReportJudge, ReportPart
 from seamlessfs.blocks.settings import BlockSettings
@@ -218,10 +219,12 @@ class BlockManager:
         already: Sequence[StorageId] = (),
         home_idc: str = "",
         peer_idc: str = "",
+        additional: int = 0,
     ) -> Placement:
-        """Where the replicas of a new block go.
+        """Where the replicas of a new block go, or those that replace lost ones.
 
         Args:
+            additional: so many more than `already`, whatever is wanted; 0: what is missing.
             writer: its place; None: what the topology says about `writer_ip`, else the default home IDC.
             already: storages that the block has and keeps; the answer holds only the others.
             home_idc, peer_idc: of an existing block, or of the file's earlier blocks; "" lets the policy decide.
@@ -239,7 +242,10 @@ class BlockManager:
             home_idc,
             peer_idc,
         )
-        return choose(request, self.cluster, self.settings, self._rng, self.topology.default_home)
+        home = self.topology.default_home
+        if additional:
+            return choose_additional(request, additional, self.cluster, self.settings, self._rng, home)
+        return choose(request, self.cluster, self.settings, self._rng, home)
 
     def finalized_count(self, block_id: BlockId, generation_stamp: GenerationStamp) -> dict[str, int]:
         """Finalised replicas of this generation stamp by IDC, also of a block that is still open."""
@@ -277,10 +283,12 @@ class BlockManager:
         """
         finalized = self._finalized(facts.block.id, facts.block.generation_stamp, facts.block.length)
         opened = self.book.open.get(facts.block.id)
+        members = [self.cluster.storage(index) for index in opened.pipeline] if opened else []
+        members = members or [s for name in facts.pipeline if (s := self.cluster.storage_by_id(name)) is not None]
         return is_written(
             facts,
             Counter(storage.location.idc for storage in finalized),
-            Counter(self.cluster.storage(index).location.idc for index in opened.pipeline) if opened else None,
+            Counter(member.location.idc for member in members) or None,
             self.cluster,
             patient=waited_ms < self.settings.sync_patience_ms,
         )

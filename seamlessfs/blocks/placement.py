@@ -174,11 +174,20 @@ def choose(request: TargetRequest, cluster: ClusterState, settings: BlockSetting
     picker = Picker(cluster, settings, rng, request.block_size, set(request.excluded))
     for replica in request.already:
         picker.reserve(replica)
-    home = _home(request, cluster, home)
     if request.policy.home_replicas == 0:
-        return _choose_by_rack(request, picker, home)
-    peer = request.peer_idc or _peer(request.policy, picker, home)
+        return _choose_by_rack(request, picker, _home(request, cluster, home))
+    home, peer = peer_of(request, picker, home)
     return _choose_by_idc(request, picker, home, peer)
+
+
+def peer_of(request: TargetRequest, picker: Picker, default: str) -> tuple[str, str]:
+    """Home and peer IDC of a block.
+
+    Args:
+        default: IDC of writers whose place is not known.
+    """
+    home = _home(request, picker.cluster, default)
+    return home, request.peer_idc or _peer(request.policy, picker, home)
 
 
 def _home(request: TargetRequest, cluster: ClusterState, default: str) -> str:

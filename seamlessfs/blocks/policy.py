@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from seamlessfs.model.block import Block
-from seamlessfs.model.ids import BlockId
+from seamlessfs.model.ids import BlockId, StorageId
 from seamlessfs.model.policy import PlacementPolicy, WriteMode
 
 ANYWHERE = "*"
@@ -32,6 +32,7 @@ class BlockFacts:
         home_idc, peer_idc: chosen when the block was placed and kept in its record; "" where there was none.
         committed: whether length and generation stamp are final; an open block owes nothing.
         committed_at_ms: durable commit time, the age of the debt.
+        pipeline: storages that the writer of a block was given last, while it is not complete.
     """
 
     block: Block
@@ -41,6 +42,7 @@ class BlockFacts:
     peer_idc: str
     committed: bool
     committed_at_ms: int = 0
+    pipeline: tuple[StorageId, ...] = ()
 
 
 class FactsLookup(Protocol):

@@ -237,6 +237,7 @@ class Core:
             peer_idc=record.peer_idc,
             committed=record.state in (BlockState.COMMITTED, BlockState.COMPLETE),
             committed_at_ms=record.committed_at_ms,
+            pipeline=record.pipeline,
         )
 
     def ready_in(self, view: ReadView, block_id: BlockId) -> bool:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from seamlessfs.blocks.cluster import NodeState
 from seamlessfs.blocks.placement import Placement, PlacementReason
-from seamlessfs.model.block import Block, ExtendedBlock, LocatedBlock
+from seamlessfs.model.block import ExtendedBlock, LocatedBlock
 from seamlessfs.model.errors import (
     IllegalArgument,
     NotEnoughDatanodes,
@@ -248,34 +248,6 @@ class FileCalls:
     def is_file_closed(self, call: CallContext, request: pb.IsFileClosedRequestProto) -> pb.IsFileClosedResponseProto:
         closed = self.core.namespace.is_file_closed(self.core.view(), self.core.context(call), request.src)
         return pb.IsFileClosedResponseProto(result=closed)
-
-    async def update_block_for_pipeline(
-        self, call: CallContext, request: pb.UpdateBlockForPipelineRequestProto
-    ) -> pb.UpdateBlockForPipelineResponseProto:
-        block = extended_block_from_pb(request.block)
-        stamp = await self.core.change(
-            call,
-            lambda tx, context: self.core.namespace.update_block_for_pipeline(
-                tx, context, block.block, request.clientName
-            ),
-        )
-        renewed = ExtendedBlock(block.pool_id, Block(block.block.id, stamp, block.block.length))
-        return pb.UpdateBlockForPipelineResponseProto(block=located_block_to_pb(LocatedBlock(renewed, -1, ())))
-
-    async def update_pipeline(
-        self, call: CallContext, request: pb.UpdatePipelineRequestProto
-    ) -> pb.UpdatePipelineResponseProto:
-        old, new = extended_block_from_pb(request.oldBlock), extended_block_from_pb(request.newBlock)
-        storages = tuple(StorageId(storage) for storage in request.storageIDs)
-
-        def run(tx: Transaction, context: Context) -> pb.UpdatePipelineResponseProto:
-            self.core.namespace.update_pipeline(tx, context, request.clientName, old.block, new.block, storages)
-            return pb.UpdatePipelineResponseProto()
-
-        answer = await self.core.change_once(call, run, pb.UpdatePipelineResponseProto)
-        if (facts := self.core.facts(new.block.id)) is not None and not facts.committed:
-            self.core.blocks.block_opened(facts, storages)
-        return answer
 
     def report_bad_blocks(
         self, call: CallContext, request: pb.ReportBadBlocksRequestProto

@@ -36,6 +36,7 @@ from seamlessfs.namenode.file_calls import FileCalls
 from seamlessfs.namenode.locate import Locator
 from seamlessfs.namenode.monitor import Monitor
 from seamlessfs.namenode.path_calls import PathCalls
+from seamlessfs.namenode.pipeline_calls import PipelineCalls
 from seamlessfs.namenode.placement_calls import PlacementCalls
 from seamlessfs.namenode.recovery import LeaseRecoverer
 from seamlessfs.namenode.safe_mode import guarded
@@ -136,7 +137,7 @@ class Namenode:
     def _handlers(self, groups: GroupResolver) -> Mapping[str, Mapping[str, Callable[..., Any]]]:
         locator = Locator(self.core)
         service = ServiceCalls(self.core, groups)
-        parts = (FileCalls(self.core, locator), PathCalls(self.core, locator), service)
+        parts = (FileCalls(self.core, locator), PipelineCalls(self.core), PathCalls(self.core, locator), service)
         return {
             CLIENT_PROTOCOL: guarded(self.core, handlers(CLIENT_PROTOCOL, *parts)),
             GET_USER_MAPPINGS_PROTOCOL: handlers(GET_USER_MAPPINGS_PROTOCOL, service),

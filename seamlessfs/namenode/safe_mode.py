@@ -51,6 +51,9 @@ CANNOT: Mapping[str, Callable[[Any], str]] = MappingProxyType(
         "updateBlockForPipeline": lambda request: (
             f"Cannot get a new generation stamp and an access token for block {_block_name(request.block)}"
         ),
+        "getAdditionalDatanode": lambda request: (
+            f"Cannot add datanode; src={request.src}, blk={_block_name(request.blk)}"
+        ),
         "updatePipeline": lambda request: "Pipeline not updated",
     }
 )
