@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from seamlessfs.client.file_checksum import WHOLE_FILE, ChecksumMode, fetch_file_checksum
@@ -10,6 +11,7 @@ from seamlessfs.client.file_reader import FileReader
 from seamlessfs.client.file_writer import FileWriter, WriteSettings
 from seamlessfs.client.namenode import NamenodeClient
 from seamlessfs.client.options import ClientOptions
+from seamlessfs.client.pipeline_recovery import Rules
 from seamlessfs.client.session import Session
 from seamlessfs.model.block import Checksum, LocatedBlocks
 from seamlessfs.model.errors import FileAlreadyExists, FileNotFound, NoSuchMethod, UnsupportedOperation
@@ -82,18 +84,20 @@ class Client:
             FileAlreadyExists: the file exists and `overwrite` is false, or it is a directory.
         """
         session = self.session
-        settings = self._write_settings(block_size_bytes, checksum)
+        replication = replication or session.replication()
+        settings = self._write_settings(block_size_bytes or session.block_size_bytes(), checksum, replication)
         status = session.namenode.create(
             path,
             permission=(FILE_PERMISSION if permission is None else permission) & ~self.options.umask,
             client_name=session.client_name,
             overwrite=overwrite,
             create_parent=create_parent,
-            replication=replication or session.replication(),
+            replication=replication,
             block_size=settings.block_size,
             storage_policy=storage_policy,
         )
-        return FileWriter(session, path, status.inode_id, settings)
+        rules = replace(settings.rules, replication=status.replication)
+        return FileWriter(session, path, status.inode_id, replace(settings, rules=rules))
 
     def open_append(self, path: str) -> FileWriter:
         """Opens an existing file to write behind its end, in a new block.
@@ -108,17 +112,18 @@ class Client:
             raise UnsupportedOperation(
                 f"the server cannot append to {path}: write a new file, or read it and write it again"
             ) from error
-        settings = self._write_settings(status.block_size, None)
+        settings = self._write_settings(status.block_size, None, status.replication)
         last_block = None if last is None else last.block
         return FileWriter(session, path, status.inode_id, settings, last=last_block, position=status.length)
 
-    def _write_settings(self, block_size_bytes: int | None, checksum: Checksum | None) -> WriteSettings:
-        session = self.session
+    def _write_settings(self, block_size_bytes: int, checksum: Checksum | None, replication: int) -> WriteSettings:
+        session, options = self.session, self.options
         return WriteSettings(
-            block_size=block_size_bytes or session.block_size_bytes(),
+            block_size=block_size_bytes,
             checksum=checksum or session.checksum(),
             packet_bytes=session.packet_bytes(),
-            block_tries=self.options.block_tries,
+            block_tries=options.block_tries,
+            rules=Rules(replication, options.replacement_policy, options.replacement_best_effort),
         )
 
     def read_file(self, path: str) -> bytes:

@@ -75,6 +75,8 @@ class DatanodeConnector:
     Args:
         source_address: local address to bind, or None.
         use_hostname: dial the datanode's host name instead of its address.
+        timeout_per_target_s: added to time-outs for each datanode of a pipeline, so that the one before a silent
+            datanode, which adds it once less often, is the first to tell.
     """
 
     def __init__(
@@ -84,13 +86,20 @@ class DatanodeConnector:
         connect_timeout_s: float = 20.0,
         read_timeout_s: float = 60.0,
         traffic: TrafficCounter | None = None,
+        timeout_per_target_s: float = 5.0,
     ) -> None:
         self.traffic = traffic
+        self.timeout_per_target_s = timeout_per_target_s
         self._source_address = source_address
         self._use_hostname = use_hostname
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
         self._idle_by_pid: dict[int, deque[_Idle]] = {}
+
+    @property
+    def heartbeat_s(self) -> float:
+        """An idle pipeline gets a heartbeat after so long, or its datanodes would take the writer for dead."""
+        return self._read_timeout_s / 2
 
     def connect(
         self, datanode: DatanodeId, *, extra_timeout: float = 0.0, patience_s: float | None = None
@@ -98,7 +107,7 @@ class DatanodeConnector:
         """Opens a connection.
 
         Args:
-            extra_timeout: seconds added to read and write time-outs: 5 s a pipeline target.
+            extra_timeout: seconds added to read and write time-outs.
             patience_s: see `set_patience`; it bounds the dialling too.
 
         Raises:

@@ -8,12 +8,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from seamlessfs.client.block_writer import BlockWriter, PipelineFailed, PipelineSetupFailed
+from seamlessfs.client.block_writer import BlockWriter
+from seamlessfs.client.excluded import ExcludedDatanodes
+from seamlessfs.client.pipeline import PipelineSetupFailed
+from seamlessfs.client.pipeline_recovery import Rules
+from seamlessfs.client.pipeline_repair import FileBeingWritten, PipelineRepair
 from seamlessfs.client.session import Session
 from seamlessfs.model.block import Checksum, ExtendedBlock, LocatedBlock
-from seamlessfs.model.cluster import DatanodeInfo
 from seamlessfs.model.errors import NotEnoughDatanodes, NotReplicatedYet, RemoteIOError, SeamlessError
 from seamlessfs.model.ids import InodeId
 
@@ -23,23 +26,23 @@ ADD_BLOCK_WAITS_S = (0.4, 0.8, 1.6, 3.2, 6.4)
 COMPLETE_WAITS_S = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 """As for addBlock, but sooner at first: a datanode's report that is just under way is the usual cause."""
 
-IDLE_S = 30.0
-"""A pipeline that has been idle for so long gets a heartbeat, or its datanodes would take the writer for dead."""
-
-REWRITE_BYTES_MAX = 16 << 20
-"""A block whose pipeline fails is written again from its beginning while it is not longer than this."""
-
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class WriteSettings:
-    """How blocks of one file are written. Units: bytes."""
+    """How blocks of one file are written. Units: bytes.
+
+    Attributes:
+        block_tries: pipelines that are tried for a new block, each without the datanodes that failed before.
+        rules: how a pipeline that fails later is repaired.
+    """
 
     block_size: int
     checksum: Checksum
     packet_bytes: int
     block_tries: int
+    rules: Rules
 
 
 @dataclass(slots=True)
@@ -47,23 +50,13 @@ class _OpenBlock:
     """The block that is being written.
 
     Attributes:
-        kept: what was written of it, to write it again through another pipeline; None once that is too much.
         announced: whether the namenode was told of it by fsync, so that readers of the open file find it.
     """
 
     writer: BlockWriter
-    block: ExtendedBlock
+    repair: PipelineRepair
     written: int = 0
-    kept: bytearray | None = field(default_factory=bytearray)
     announced: bool = False
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What the namenode must be told next: the last finished block, and datanodes that failed this file."""
-
-    previous: ExtendedBlock | None = None
-    excluded: list[DatanodeInfo] = field(default_factory=list)
 
 
 class FileWriter:
@@ -92,12 +85,12 @@ class FileWriter:
         self._client_name = session.client_name
         self._settings = settings
         self._wait = wait
-        self._progress = _Progress(previous=last)
+        self._previous = last
+        self._excluded = ExcludedDatanodes()
         self._open: _OpenBlock | None = None
         self._error: BaseException | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._active_at_s = time.monotonic()
         session.leases.add(self)
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
@@ -105,7 +98,7 @@ class FileWriter:
 
         Raises:
             ValueError: the file is closed, or belongs to the parent of this process.
-            NotEnoughDatanodes: no pipeline could be made. RemoteIOError: the pipeline of a block failed.
+            NotEnoughDatanodes: no pipeline could be made, or one failed and could not be repaired.
         """
         view = memoryview(data).cast("B")
         with self._working():
@@ -113,21 +106,29 @@ class FileWriter:
             while taken < len(view):
                 block = self._open or self._start_block()
                 size = min(len(view) - taken, self._settings.block_size - block.written)
-                self._write_to_block(block, view[taken : taken + size])
+                block.writer.write(view[taken : taken + size])
+                block.written += size
                 taken += size
                 self.position += size
                 if block.written == self._settings.block_size:
                     self._finish_block()
         return len(view)
 
-    def flush(self, sync: bool = False) -> None:
-        """Makes everything written so far visible to readers (hflush), with `sync` also durable on disk (hsync)."""
+    def flush(self, sync: bool = False, update_length: bool | None = None) -> None:
+        """Makes everything written so far visible to readers (hflush), with `sync` also durable on disk (hsync).
+
+        Args:
+            update_length: also tell the namenode the length, which it then shows for the open file; default: `sync`.
+        """
+        update_length = sync if update_length is None else update_length
         with self._working():
-            if self._open is None:
+            block = self._open
+            if block is None:
                 return
-            block = self._insist(lambda writer: writer.flush(sync))
-            if sync or not block.announced:
-                length = block.written if sync else -1
+            block.writer.flush(sync)
+            block.repair.flushed = True
+            if update_length or not block.announced:
+                length = block.written if update_length else -1
                 self._session.namenode.fsync(self.path, self._client_name, self.inode_id, length)
                 block.announced = True
 
@@ -174,13 +175,15 @@ class FileWriter:
             self.abort()
 
     def keep_alive(self) -> None:
-        """Sends a heartbeat if the pipeline has been idle; a writer that is busy needs none."""
-        if time.monotonic() - self._active_at_s < IDLE_S or not self._lock.acquire(blocking=False):
+        """Sends a heartbeat if the pipeline has been idle; a writer that is busy needs none.
+
+        A pipeline that is found broken is repaired by whoever writes next.
+        """
+        if not self._lock.acquire(blocking=False):
             return
         try:
-            if self._open is not None and self._error is None:
-                self._open.writer.heartbeat()
-                self._active_at_s = time.monotonic()
+            if self._open is not None:
+                self._open.writer.heartbeat(self._session.connector.heartbeat_s)
         except (SeamlessError, OSError) as error:
             log.warning("idle_pipeline_lost path=%s error=%s", self.path, error)
         finally:
@@ -201,8 +204,6 @@ class FileWriter:
                 self._error = error
                 self._give_up_block()
                 raise
-            finally:
-                self._active_at_s = time.monotonic()
 
     def _give_up_block(self) -> None:
         if self._open is not None:
@@ -215,77 +216,33 @@ class FileWriter:
         for _ in range(self._settings.block_tries):
             located = self._add_block()
             try:
-                writer = BlockWriter(
-                    self._session.connector,
-                    located,
-                    self._client_name,
-                    self._settings.checksum,
-                    self._settings.packet_bytes,
-                )
+                self._open = self._open_pipeline(located)
             except PipelineSetupFailed as error:
                 reasons.append(str(error))
-                self._abandon(located.block, error.datanode)
+                self._excluded.add(error.datanode, time.monotonic())
+                self._session.namenode.abandon_block(self.path, self._client_name, located.block, self.inode_id)
             else:
-                self._open = _OpenBlock(writer, located.block)
                 return self._open
         raise NotEnoughDatanodes(
             f"no pipeline for a block of {self.path} after {len(reasons)} tries, "
             f"each without the datanodes that failed before: {'; '.join(reasons)}"
         )
 
-    def _abandon(self, block: ExtendedBlock, blamed: DatanodeInfo) -> None:
-        self._progress.excluded.append(blamed)
-        self._session.namenode.abandon_block(self.path, self._client_name, block, self.inode_id)
-
-    def _write_to_block(self, block: _OpenBlock, view: memoryview) -> None:
-        block.written += len(view)
-        if block.written > REWRITE_BYTES_MAX:
-            block.kept = None
-        if block.kept is None:
-            block.writer.write(view)
-        else:
-            block.kept += view
-            self._with_rewrite(lambda writer: writer.write(view))
-
-    def _with_rewrite(self, step: Callable[[BlockWriter], object]) -> _OpenBlock:
-        """Takes a step of the open block; if its pipeline fails, writes the block again through another one.
-
-        Returns:
-            The block that the step was taken on, or that replaced it: it then holds the step's data already.
-        """
-        block = self._open
-        assert block is not None
-        try:
-            step(block.writer)
-        except PipelineFailed as error:
-            if block.kept is None:
-                raise
-            log.warning("block_rewritten path=%s bytes=%d error=%s", self.path, block.written, error)
-            return self._rewrite(block, error)
-        return block
-
-    def _rewrite(self, failed: _OpenBlock, error: PipelineFailed) -> _OpenBlock:
-        """Replaces a block whose pipeline failed by another one with the same bytes, up to where it was flushed."""
-        for _ in range(self._settings.block_tries):
-            failed.writer.abort()
-            self._open = None
-            self._abandon(failed.block, error.datanode)
-            block = self._start_block()
-            block.kept, block.written = failed.kept, failed.written
-            try:
-                block.writer.write(memoryview(block.kept or b""))
-                block.writer.flush()
-            except PipelineFailed as again:
-                failed, error = block, again
-            else:
-                return block
-        raise error
+    def _open_pipeline(self, located: LocatedBlock) -> _OpenBlock:
+        settings = self._settings
+        file = FileBeingWritten(self.path, self.inode_id, settings.checksum)
+        repair = PipelineRepair(self._session, file, located, settings.rules, self._wait)
+        writer = BlockWriter(
+            self._session.connector, located, self._client_name, settings.checksum, settings.packet_bytes, repair
+        )
+        return _OpenBlock(writer, repair)
 
     def _add_block(self) -> LocatedBlock:
         for wait_s in (*ADD_BLOCK_WAITS_S, None):
+            excluded = self._excluded.current(time.monotonic())
             try:
                 return self._session.namenode.add_block(
-                    self.path, self._client_name, self._progress.previous, self._progress.excluded, self.inode_id
+                    self.path, self._client_name, self._previous, excluded, self.inode_id
                 )
             except NotReplicatedYet:
                 if wait_s is None:
@@ -293,23 +250,19 @@ class FileWriter:
             self._wait(wait_s)
         raise AssertionError("the last round returns or raises")
 
-    def _insist(self, step: Callable[[BlockWriter], object]) -> _OpenBlock:
-        """Takes a step of the open block, and again of each block that has to replace it."""
-        for _ in range(self._settings.block_tries):
-            before = self._open
-            block = self._with_rewrite(step)
-            if block is before:
-                return block
-        raise NotEnoughDatanodes(f"a block of {self.path} was written {self._settings.block_tries} times in vain")
-
     def _finish_block(self) -> None:
         """Closes a block's pipeline: all its datanodes then have it whole and durable."""
-        block = self._insist(lambda writer: writer.close())
+        block = self._open
+        assert block is not None
+        block.writer.close()
         self._open = None
-        self._progress.previous = replace(block.block, block=replace(block.block.block, length=block.written))
+        named = block.repair.block
+        self._previous = replace(named, block=replace(named.block, length=block.written))
+        for datanode in block.repair.lost:
+            self._excluded.add(datanode, time.monotonic())
 
     def _complete(self) -> None:
-        last = self._progress.previous
+        last = self._previous
         for wait_s in (*COMPLETE_WAITS_S, None):
             if self._session.namenode.complete(self.path, self._client_name, last, self.inode_id):
                 return

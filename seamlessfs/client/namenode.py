@@ -182,6 +182,29 @@ class NamenodeClient:
         request = pb.IsFileClosedRequestProto(src=path)
         return self._call("isFileClosed", request, pb.IsFileClosedResponseProto).result
 
+    def get_additional_datanode(
+        self,
+        path: str,
+        client_name: str,
+        block: ExtendedBlock,
+        existing: Sequence[ReplicaLocation],
+        excluded: Sequence[DatanodeInfo],
+        inode_id: InodeId,
+    ) -> LocatedBlock:
+        """The pipeline of a block with one datanode more, in the order in which it should be used."""
+        request = pb.GetAdditionalDatanodeRequestProto(
+            src=path,
+            blk=extended_block_to_pb(block),
+            existings=[datanode_info_to_pb(one.datanode) for one in existing],
+            excludes=[datanode_info_to_pb(info) for info in excluded],
+            numAdditionalNodes=1,
+            clientName=client_name,
+            existingStorageUuids=[one.storage_id for one in existing],
+            fileId=inode_id,
+        )
+        reply = self._call("getAdditionalDatanode", request, pb.GetAdditionalDatanodeResponseProto)
+        return located_block_from_pb(reply.block)
+
     def update_block_for_pipeline(self, block: ExtendedBlock, client_name: str) -> LocatedBlock:
         """A new generation stamp for a block under construction."""
         request = pb.UpdateBlockForPipelineRequestProto(block=extended_block_to_pb(block), clientName=client_name)

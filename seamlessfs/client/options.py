@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from seamlessfs.client.pipeline_recovery import ReplacementPolicy
 from seamlessfs.config.hadoop import FILES, HadoopConfiguration, load_hadoop_configuration, parse_address
 from seamlessfs.model.block import Checksum, ChecksumType
 from seamlessfs.model.errors import ConfigurationError
 
 SCHEMES = ("seamless", "hdfs")
+_REPLACEMENT = "dfs.client.block.write.replace-datanode-on-failure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,10 @@ class ClientOptions:
         stripe_bytes: largest piece that one thread fetches of a long read.
         readahead_bytes: how much a file object reads ahead.
         block_tries: pipelines that are tried for a block, each without the datanodes that failed before.
+        read_timeout_s: a datanode that sends nothing for so long is taken for dead.
+        timeout_per_target_s: added to it for each datanode of a pipeline.
+        replacement_policy: when a datanode that a pipeline loses is replaced: ALWAYS, DEFAULT, NEVER.
+        replacement_best_effort: write on with fewer datanodes when no replacement can be had.
         topology_file: rules that map addresses to places; given, the client counts its bytes per link.
     """
 
@@ -58,6 +64,9 @@ class ClientOptions:
     stripe_bytes: int = 16 << 20
     readahead_bytes: int = 4 << 20
     block_tries: int = 6
+    timeout_per_target_s: float = 5.0
+    replacement_policy: ReplacementPolicy = ReplacementPolicy.DEFAULT
+    replacement_best_effort: bool = True
     topology_file: str | None = None
 
     def __post_init__(self) -> None:
@@ -69,6 +78,8 @@ class ClientOptions:
         for name in ("connect_timeout_s", "call_timeout_s", "read_timeout_s"):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be more than 0 seconds")
+        if self.timeout_per_target_s < 0:
+            raise ConfigurationError(f"timeout_per_target_s is {self.timeout_per_target_s}; the least is 0 seconds")
         if self.hedge_after_s < 0:
             raise ConfigurationError(f"hedge_after_s is {self.hedge_after_s}; it must be 0 (never) or more seconds")
         if not 0 <= self.umask <= 0o777:
@@ -155,8 +166,17 @@ def client_settings(configuration: HadoopConfiguration) -> dict[str, Any]:
         "read_timeout_s": configuration.duration_s("dfs.client.socket-timeout"),
         "hedge_after_s": configuration.duration_s("dfs.client.hedged.read.threshold.millis"),
         "use_datanode_hostname": configuration.flag("dfs.client.use.datanode.hostname"),
+        "replacement_policy": _replacement_policy(configuration),
+        "replacement_best_effort": configuration.flag(f"{_REPLACEMENT}.best-effort"),
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _replacement_policy(configuration: HadoopConfiguration) -> str | None:
+    """The policy's name; NEVER when replacing is switched off."""
+    if configuration.flag(f"{_REPLACEMENT}.enable") is False:
+        return ReplacementPolicy.NEVER.value
+    return configuration.get(f"{_REPLACEMENT}.policy")
 
 
 def _checksum(configuration: HadoopConfiguration) -> Checksum | None:
@@ -190,5 +210,11 @@ def _read_texts(values: dict[str, Any]) -> None:
         if checksum.upper() not in ChecksumType.__members__:
             raise ConfigurationError(f"checksum is {checksum!r}; expected CRC32C, CRC32 or NULL")
         values["checksum"] = Checksum(ChecksumType[checksum.upper()])
+    policy = values.get("replacement_policy")
+    if isinstance(policy, str):
+        if policy.upper() not in ReplacementPolicy.__members__:
+            known = ", ".join(ReplacementPolicy.__members__)
+            raise ConfigurationError(f"replacement_policy ({_REPLACEMENT}.policy) is {policy!r}; expected {known}")
+        values["replacement_policy"] = ReplacementPolicy[policy.upper()]
     if isinstance(values.get("topology_file"), os.PathLike):
         values["topology_file"] = os.fspath(values["topology_file"])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from seamlessfs.client.datanode_connection import DatanodeConnector
-from seamlessfs.client.leases import LeaseKeeper
+from seamlessfs.client.leases import TICK_S, LeaseKeeper
 from seamlessfs.client.namenode import NamenodeClient
 from seamlessfs.client.options import ClientOptions
 from seamlessfs.client.rpc import RpcChannel
@@ -71,7 +71,7 @@ class Session:
         self._connector = PerProcess(lambda: _connector(options, topology))
         self._name = PerProcess(lambda: f"seamlessfs_{os.getpid()}_{uuid.uuid4().hex[:16]}")
         self._pool = PerProcess(lambda: ThreadPoolExecutor(options.parallel_reads, "seamlessfs-read"))
-        self._leases = PerProcess(lambda: LeaseKeeper(lambda: self.namenode.renew_lease(self.client_name)))
+        self._leases = PerProcess(self._keep_leases)
         self._defaults: tuple[float, ServerDefaults] | None = None
 
     @property
@@ -92,6 +92,10 @@ class Session:
     def pool(self) -> ThreadPoolExecutor:
         """Threads for parallel ranges. A task in it must not wait for another task in it."""
         return self._pool.get()
+
+    def _keep_leases(self) -> LeaseKeeper:
+        tick_s = min(TICK_S, self.connector.heartbeat_s / 2)
+        return LeaseKeeper(lambda: self.namenode.renew_lease(self.client_name), tick_s)
 
     @property
     def leases(self) -> LeaseKeeper:
@@ -138,4 +142,5 @@ def _connector(options: ClientOptions, topology: TopologyRules | None) -> Datano
         options.connect_timeout_s,
         options.read_timeout_s,
         None if topology is None else TrafficCounter(IdcResolver(topology)),
+        options.timeout_per_target_s,
     )

@@ -12,8 +12,9 @@ import xxhash
 
 from seamlessfs.client.block_checksum import fetch_block_checksum
 from seamlessfs.client.block_reader import read_block
-from seamlessfs.client.block_writer import BlockWriter, PipelineSetupFailed
+from seamlessfs.client.block_writer import BlockWriter
 from seamlessfs.client.datanode_connection import DatanodeConnector
+from seamlessfs.client.pipeline import PipelineSetupFailed
 from seamlessfs.datanode.replica import ChangeKind
 from seamlessfs.model.block import Block, Checksum, ChecksumType, ExtendedBlock, LocatedBlock, ReplicaState
 from seamlessfs.model.ids import BlockId, GenerationStamp, PoolId
