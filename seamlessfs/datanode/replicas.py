@@ -199,6 +199,7 @@ class ReplicaStore(ReplicaMap):
                 raise ReplicaNotFound(f"Replica {writer} was taken away from its writer")
             replica.state = writer.state = ReplicaState.RBW
         writer.acknowledge(writer.on_disk_bytes)
+        writer.close()
 
     def discard(self, writer: ReplicaWriter) -> None:
         """Removes a replica that will not be finished, unless a recovery has gone on with it."""
@@ -239,13 +240,15 @@ class ReplicaStore(ReplicaMap):
         previous = replica.writer
         if previous is not None:
             previous.stop()
+            previous.settle()
             paths, found, keep = (previous.data_path, previous.meta_path), replica.current(), previous.acked_bytes
             previous.close()
         else:
             paths, found, keep = (replica.data_path, replica.meta_path), replica.block, replica.block.length
-        with OpenReplica.open(*paths, found.length) as opened:
-            checksum = opened.checksum
-        writer = ReplicaWriter.reopen(replica.volume, found, paths, checksum)
+        with self.disks.watching(replica.volume):
+            with OpenReplica.open(*paths, found.length) as opened:
+                checksum = opened.checksum
+            writer = ReplicaWriter.reopen(replica.volume, found, paths, checksum)
         writer.acknowledge(keep)
         if not self.swap(replica, Replica(found, ReplicaState.RBW, replica.volume, writer=writer)):
             writer.close()
