@@ -195,6 +195,25 @@ class BlockMap:
             return [block_id for block_id in found if block_id >= first and (last is None or block_id <= last)]
         return found
 
+    def some_blocks_of(self, storage: int, most: int) -> list[BlockId]:
+        """Up to `most` blocks with a replica in the storage. Cost: what is returned, and a page."""
+        found: list[BlockId] = []
+        for number, offsets in self._by_storage.get(storage, {}).items():
+            base = number << PAGE_BITS
+            found += [BlockId(base + offset) for offset in offsets]
+            if len(found) >= most:
+                break
+        return found[:most]
+
+    def pages_of(self, storage: int) -> list[int]:
+        """Numbers of the pages with a block in the storage."""
+        return list(self._by_storage.get(storage, {}))
+
+    def blocks_of_page(self, storage: int, number: int) -> list[BlockId]:
+        """Blocks of one page with a replica in the storage."""
+        base = number << PAGE_BITS
+        return [BlockId(base + offset) for offset in self._by_storage.get(storage, {}).get(number, ())]
+
     def count_of(self, storage: int) -> int:
         """Number of replicas in the storage."""
         return self._counts.get(storage, 0)

@@ -52,6 +52,11 @@ class StorageState:
         return self.node.location
 
     @property
+    def gone(self) -> bool:
+        """Whether nothing on it counts: its datanode is dead, or it has failed."""
+        return self.node.state is NodeState.DEAD or self.report.failed
+
+    @property
     def confirmed(self) -> bool:
         """Whether its replicas are certain enough to let go of others because of them."""
         return self.reported and self.node.state is NodeState.LIVE
@@ -237,7 +242,7 @@ class ClusterState:
     def unconfirmed(self, hint: StorageHint) -> Iterator[StorageState]:
         """Storages that the hint may stand for whose datanode is back and has not said yet what they hold."""
         for storage in self._by_hint.get(hint, ()):
-            if not storage.reported and not storage.report.failed and storage.node.state is not NodeState.DEAD:
+            if not storage.reported and not storage.gone:
                 yield storage
 
     @property

@@ -22,12 +22,32 @@ class Invalidations:
         self._waiting: dict[DatanodeUuid, dict[tuple[BlockId, int], tuple[GenerationStamp, str]]] = {}
         self._sent: dict[int, dict[BlockId, int]] = {}
         self.waiting_replicas = 0
+        self._overflowed: set[DatanodeUuid] = set()
+        self._served: list[DatanodeUuid] = []
 
     def add(self, block_id: BlockId, generation_stamp: GenerationStamp, storage: StorageState, cause: str) -> None:
-        queue = self._waiting.setdefault(storage.node.id.uuid, {})
+        """What a dead datanode has is judged when it reports; so is what a queue that is full has no room for."""
+        if storage.gone:
+            return
+        uuid = storage.node.id.uuid
+        queue = self._waiting.setdefault(uuid, {})
         if (block_id, storage.index) not in queue:
+            if len(queue) >= self._settings.invalidations_max:
+                self._overflowed.add(uuid)
+                return
             self.waiting_replicas += 1
         queue[block_id, storage.index] = generation_stamp, cause
+
+    def take_overflowed(self) -> list[DatanodeUuid]:
+        """Datanodes whose queue was full and is empty now: what found no room is found again in their reports."""
+        found = [uuid for uuid in self._overflowed if uuid not in self._waiting and not self.unconfirmed(uuid)]
+        self._overflowed.difference_update(found)
+        return found
+
+    def unconfirmed(self, uuid: DatanodeUuid) -> int:
+        """Replicas that the datanode was told to delete and has not said to be gone."""
+        node = self._cluster.nodes.get(uuid)
+        return sum(len(self._sent.get(storage.index, ())) for storage in node.storages.values()) if node else 0
 
     def doomed(self, block_id: BlockId, storage: StorageState) -> bool:
         """Whether this replica is waiting for deletion, or its deletion is not confirmed yet."""
@@ -66,21 +86,33 @@ class Invalidations:
     def drop_datanode(self, node: DatanodeDescriptor) -> None:
         """A dead datanode is asked nothing; what it reports when it comes back is judged anew."""
         self.waiting_replicas -= len(self._waiting.pop(node.id.uuid, {}))
+        self._overflowed.discard(node.id.uuid)
         for storage in node.storages.values():
             self._sent.pop(storage.index, None)
 
     def drain(self, now_ms: int) -> list[InvalidateCommand]:
-        """Commands for connected datanodes, at most `invalidate_max` replicas for each."""
-        commands = []
-        for uuid in [uuid for uuid, queue in self._waiting.items() if queue]:
-            if self._cluster.nodes[uuid].connected:
-                commands += self._drain_datanode(uuid, now_ms)
+        """Commands for connected datanodes that keep up: `invalidate_max` replicas for each, within the tick's total.
+
+        Those that get none because of the total come first in the next tick.
+        """
+        commands: list[InvalidateCommand] = []
+        left = self._settings.invalidate_tick_max
+        line = [uuid for uuid in self._waiting if uuid not in self._served] + self._served
+        self._served = []
+        for uuid in line:
+            most = min(left, self._settings.invalidate_max)
+            if not self._waiting.get(uuid) or not most or not self._cluster.nodes[uuid].connected:
+                continue
+            if self.unconfirmed(uuid) < self._settings.unconfirmed_max:
+                left -= min(most, len(self._waiting[uuid]))
+                commands += self._drain_datanode(uuid, most, now_ms)
+                self._served.append(uuid)
         return commands
 
-    def _drain_datanode(self, uuid: DatanodeUuid, now_ms: int) -> list[InvalidateCommand]:
+    def _drain_datanode(self, uuid: DatanodeUuid, most: int, now_ms: int) -> list[InvalidateCommand]:
         queue = self._waiting[uuid]
         by_cause: dict[str, list[DoomedReplica]] = {}
-        for block_id, index in list(islice(queue, self._settings.invalidate_max)):
+        for block_id, index in list(islice(queue, most)):
             stamp, cause = queue.pop((block_id, index))
             self.waiting_replicas -= 1
             self._sent.setdefault(index, {})[block_id] = now_ms

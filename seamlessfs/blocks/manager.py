@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
 
 from seamlessfs.blocks.cluster import ClusterState, DatanodeDescriptor, NodeState, StorageState
 from seamlessfs.blocks.commands import Command, RequestReportCommand
 from seamlessfs.blocks.completion import is_written
 from seamlessfs.blocks.debt import LinkDebt
+from seamlessfs.blocks.figures import datanodes, summed
 from seamlessfs.blocks.invalidation import Invalidations
 from seamlessfs.blocks.locations import Locations
 from seamlessfs.blocks.placement import Placement, TargetRequest, choose
@@ -18,8 +18,10 @@ from seamlessfs.blocks.redundancy import Verdict, verify
 from seamlessfs.blocks.repair import Repairer
 from seamlessfs.blocks.replacement import choose_additional
 from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook
+from seamlessfs.blocks.report_turns import ReportTurns
 from seamlessfs.blocks.reports import Counters, ReplicaChange, ReportJudge, ReportPart
 from seamlessfs.blocks.settings import BlockSettings
+from seamlessfs.blocks.sweeps import Sweeps
 from seamlessfs.blocks.topology import Topology
 from seamlessfs.model.block import Block, ReplicaLocation, ReplicaState
 from seamlessfs.model.cluster import DatanodeId, DatanodeInfo, Link, Location, StorageReport
@@ -56,16 +58,16 @@ class BlockManager:
         self.cluster = ClusterState(self.settings)
         self.book = ReplicaBook(self.cluster)
         self.invalidations = Invalidations(self.cluster, self.settings)
-        self.judge = ReportJudge(self.book, self.invalidations, self.settings, counters)
+        self.sweeps = Sweeps(self.book)
+        self.turns = ReportTurns(self.settings.report_turns_max, self.settings.report_turn_ms)
+        self.judge = ReportJudge(self.book, self.invalidations, self.settings, self.sweeps, counters)
         self.repairer = Repairer(self.cluster, self.book, self.invalidations, self.judge, self.settings, rng)
         self._locations = Locations(self.book, self.invalidations, topology, rng)
         self._started_at_ms: int | None = None
         self._settled = False
-        self._scan: list[int] = []
-        self._scan_wanted = False
         self._nodes_up: set[DatanodeUuid] = set()
         self._racks_up: frozenset[Location] = frozenset()
-        self._reports_wanted: set[DatanodeUuid] = set()
+        self._quiet = False
 
     # Datanodes
 
@@ -83,7 +85,9 @@ class BlockManager:
             if other.id.uuid != datanode.uuid and other.id.xfer_port == datanode.xfer_port:
                 self._bury(other)
         node = self.cluster.register(datanode, location, storages, now_ms)
-        self._reports_wanted.discard(datanode.uuid)
+        self.turns.gone(datanode.uuid)
+        self.turns.want(datanode.uuid, now_ms)
+        self.sweeps.back(node.storages.values())
         for storage in node.storages.values():
             self.judge.start_storage(storage)
         return node
@@ -111,9 +115,13 @@ class BlockManager:
         node.transfers_running = transfers_running
         for report in storages:
             before = node.storages.get(report.storage_id)
+            failed = before is not None and before.report.failed
             storage = self.cluster.update_storage(node, report)
-            if report.failed and before is not None and storage.reported:
-                self.book.drop_storage(storage)
+            if report.failed and not failed:
+                self.sweeps.leave([storage])
+            elif failed and not report.failed:
+                self.sweeps.back([storage])
+                self.turns.want(uuid, now_ms)
         node.touch()
 
     def _heard_of(self, uuid: DatanodeUuid, now_ms: int) -> DatanodeDescriptor:
@@ -122,7 +130,8 @@ class BlockManager:
         node.heartbeat_at_ms = now_ms
         if node.state is not NodeState.LIVE or not node.connected:
             if node.state is NodeState.DEAD:
-                self._reports_wanted.add(uuid)
+                self.sweeps.back(node.storages.values())
+                self.turns.want(uuid, now_ms)
             node.state, node.connected = NodeState.LIVE, True
             self.cluster.refresh()
         return node
@@ -132,6 +141,7 @@ class BlockManager:
         node = self.cluster.nodes.get(uuid)
         if node is not None:
             node.connected = False
+            self.turns.gone(uuid)
             if node.state is NodeState.LIVE:
                 node.state = NodeState.STALE
             self.cluster.refresh()
@@ -144,21 +154,33 @@ class BlockManager:
 
     def _drop_replicas(self, node: DatanodeDescriptor) -> None:
         self.invalidations.drop_datanode(node)
-        for storage in node.storages.values():
-            self.book.drop_storage(storage)
+        self.turns.gone(node.id.uuid)
+        self.sweeps.leave(node.storages.values())
 
     # Reports
 
     def apply_report(self, uuid: DatanodeUuid, part: ReportPart, facts: FactsLookup, now_ms: int) -> list[Command]:
-        """Applies a part of a full report.
+        """Applies a part of a full report, or a slice of one.
 
         Raises:
             UnregisteredNode: the datanode must register first.
         """
         storage = self._storage(uuid, part.storage_id, now_ms)
-        if not self.judge.apply_part(storage, part, facts, now_ms):
-            return [RequestReportCommand(uuid)]
-        return []
+        self.turns.heard(uuid, now_ms)
+        applied = self.judge.apply_part(storage, part, facts, now_ms)
+        if not applied:
+            self.turns.want(uuid, now_ms)
+        if part.last or not applied:
+            self.turns.done(uuid)
+        return self.ask_for_reports(now_ms)
+
+    def report_due(self, uuid: DatanodeUuid, now_ms: int) -> None:
+        """The datanode has a full report to give and waits for its turn."""
+        self.turns.want(uuid, now_ms)
+
+    def ask_for_reports(self, now_ms: int) -> list[Command]:
+        """Asks those whose turn it is."""
+        return [RequestReportCommand(uuid) for uuid in self.turns.give(now_ms)]
 
     def apply_changes(
         self, uuid: DatanodeUuid, changes: Iterable[ReplicaChange], facts: FactsLookup, now_ms: int
@@ -311,7 +333,7 @@ class BlockManager:
 
     def is_corrupt(self, block_id: BlockId) -> bool:
         """Whether only corrupt replicas are known."""
-        return block_id in self.book.corrupt and not self.book.map.replicas_of(block_id)
+        return block_id in self.book.corrupt and not self.book.replicas(block_id)
 
     def verdict(self, facts: BlockFacts) -> Verdict:
         """What a block has, wants and owes now."""
@@ -334,11 +356,13 @@ class BlockManager:
         self.cluster.refresh()
         self.judge.expire_recent(now_ms)
         self.judge.judge_parked(facts, now_ms)
-        commands: list[Command] = [RequestReportCommand(uuid) for uuid in sorted(self._reports_wanted)]
-        self._reports_wanted.clear()
+        for uuid in self.invalidations.take_overflowed():
+            self.turns.want(uuid, now_ms)
+        commands = self.ask_for_reports(now_ms)
+        self.sweeps.run(self.settings.sweep_max)
+        self._quiet = quiet
         if self._is_settled(now_ms) and not quiet:
             self._watch_nodes()
-            self._scan_some()
             self.repairer.evaluate_dirty(facts, now_ms)
             commands += self.repairer.dispatch(facts, now_ms)
             commands += self.invalidations.drain(now_ms)
@@ -358,18 +382,14 @@ class BlockManager:
         up = {node.id.uuid for node in pool.nodes}
         if up - self._nodes_up:
             self.repairer.wake_stuck()
-        if pool.racks - self._racks_up:
-            self._scan_wanted = bool(self._racks_up)
+        if pool.racks - self._racks_up and self._racks_up:
+            self.sweeps.touch_all()
         self._nodes_up, self._racks_up = up, pool.racks
 
-    def _scan_some(self) -> None:
-        if not self._scan and self._scan_wanted:
-            self._scan, self._scan_wanted = self.book.map.page_numbers()[::-1], False
-        seen = 0
-        while self._scan and seen < self.settings.scan_max:
-            for block_id in self.book.map.blocks_in_page(self._scan.pop()):
-                self.book.touch(block_id)
-                seen += 1
+    @property
+    def busy(self) -> bool:
+        """Whether the next tick should come soon: this one has left work that nothing holds up."""
+        return self.sweeps.pending or (self._settled and not self._quiet and bool(self.book.dirty))
 
     def transfer_result(self, transfer_id: int, ok: bool, error: str, now_ms: int) -> None:
         """A datanode has finished a copy, or failed; a result nobody waits for is ignored."""
@@ -391,22 +411,8 @@ class BlockManager:
         return self.repairer.debts.totals()
 
     def stats(self) -> FsStats:
-        alive = [node.info() for node in self.cluster.nodes.values() if node.state is not NodeState.DEAD]
-        return FsStats(
-            capacity=sum(info.capacity for info in alive),
-            used=sum(info.used for info in alive),
-            remaining=sum(info.remaining for info in alive),
-            under_replicated=len(self.repairer.debts),
-            corrupt_blocks=sum(self.is_corrupt(block_id) for block_id in self.book.corrupt),
-            missing_blocks=len(self.repairer.missing),
-            blocks_in_future=self.judge.parked,
-            pending_deletion_blocks=self.invalidations.waiting_replicas,
-        )
+        return summed(self.cluster, self.book, self.repairer, self.judge, self.invalidations)
 
     def datanode_infos(self, states: Collection[NodeState] = tuple(NodeState)) -> list[DatanodeInfo]:
         """Datanodes in one of these states, by uuid."""
-        return [
-            replace(node.info(), blocks=sum(self.book.map.count_of(s.index) for s in node.storages.values()))
-            for _, node in sorted(self.cluster.nodes.items())
-            if node.state in states
-        ]
+        return datanodes(self.cluster, self.book, states)

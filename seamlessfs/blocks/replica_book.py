@@ -56,8 +56,9 @@ class ReplicaBook:
         self.dirty: dict[BlockId, None] = {}
 
     def replicas(self, block_id: BlockId) -> list[StorageState]:
-        """Storages with a valid replica, at most one a datanode."""
-        return [self.cluster.storage(index) for index in self.map.replicas_of(block_id)]
+        """Storages with a valid replica, at most one a datanode; none of those that are gone."""
+        found = [self.cluster.storage(index) for index in self.map.replicas_of(block_id)]
+        return [storage for storage in found if not storage.gone]
 
     def touch(self, block_id: BlockId) -> None:
         self.dirty[block_id] = None
@@ -131,15 +132,19 @@ class ReplicaBook:
         if opened is not None:
             opened.seen.pop(storage.index, None)
 
-    def drop_storage(self, storage: StorageState) -> None:
-        """Its datanode is dead or the volume failed: everything on it is gone until it is reported again."""
-        for block_id in self.map.blocks_of(storage.index):
+    def drop_some(self, storage: StorageState, most: int) -> int:
+        """Takes replicas of a storage that is gone out of the map; returns how many, 0 when none is left."""
+        found = self.map.some_blocks_of(storage.index, most)
+        for block_id in found:
             self.map.remove(block_id, storage.index)
             self.touch(block_id)
+        return len(found)
+
+    def drop_unfinished(self, storage: StorageState) -> None:
+        """The same for what is not in the map. Cost: all corrupt and open blocks, which are few."""
         for others in (self.corrupt, self.open):
             for block_id in list(others):
                 self.remove(block_id, storage)
-        storage.reported = False
 
     def forget(self, block_id: BlockId) -> list[StorageState]:
         """Drops the block; returns every storage that had something of it."""

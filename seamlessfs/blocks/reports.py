@@ -13,6 +13,7 @@ from seamlessfs.blocks.invalidation import Invalidations
 from seamlessfs.blocks.policy import BlockFacts, FactsLookup
 from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook, SeenReplica
 from seamlessfs.blocks.settings import BlockSettings
+from seamlessfs.blocks.sweeps import Sweeps
 from seamlessfs.model.block import ReplicaState
 from seamlessfs.model.ids import BlockId, GenerationStamp, StorageId
 
@@ -46,7 +47,12 @@ class ReplicaChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReportPart:
-    """A part of a storage's full report: columns of equal length, ids ascending over all parts. xxh3 may be empty."""
+    """A part of a storage's full report: columns of equal length, ids ascending over all parts. xxh3 may be empty.
+
+    Attributes:
+        last: whether the datanode's report ends with it, over all its storages.
+        slice, slices: which piece of the part this is.
+    """
 
     storage_id: StorageId
     report_id: int
@@ -57,32 +63,42 @@ class ReportPart:
     lengths: Sequence[int]
     states: Sequence[int]
     xxh3: Sequence[int] = ()
+    last: bool = False
+    slice: int = 0
+    slices: int = 1
 
-    def sliced(self, slices: int) -> Iterator[ReportPart]:
-        """The same part as `slices` smaller ones, so that the event loop breathes in between.
+    @property
+    def ends_storage(self) -> bool:
+        return self.part + 1 >= self.parts and self.slice + 1 >= self.slices
 
-        Every part of one report must be cut into the same number.
-        """
-        size = -(-len(self.block_ids) // slices)
+    def sliced(self, most: int) -> Iterator[ReportPart]:
+        """The same part in slices of at most so many blocks, between which others have their turn."""
+        slices = max(1, -(-len(self.block_ids) // most))
         for number in range(slices):
-            cut = slice(number * size, (number + 1) * size)
+            cut = slice(number * most, (number + 1) * most)
             yield ReportPart(
                 self.storage_id,
                 self.report_id,
-                self.part * slices + number,
-                self.parts * slices,
+                self.part,
+                self.parts,
                 self.block_ids[cut],
                 self.generation_stamps[cut],
                 self.lengths[cut],
                 self.states[cut],
                 self.xxh3[cut],
+                self.last and number + 1 == slices,
+                number,
+                slices,
             )
 
 
 class _Cursor(NamedTuple):
+    """Which slice of a report comes next."""
+
     report_id: int
-    next_part: int
-    next_block_id: int
+    part: int
+    slice: int
+    next_block_id: int = 0
 
 
 class ReportJudge:
@@ -93,9 +109,11 @@ class ReportJudge:
         book: ReplicaBook,
         invalidations: Invalidations,
         settings: BlockSettings,
+        sweeps: Sweeps,
         counters: Callable[[], Counters],
     ) -> None:
         self._book = book
+        self._sweeps = sweeps
         self._invalidations = invalidations
         self._settings = settings
         self._counters = counters
@@ -122,11 +140,12 @@ class ReportJudge:
     def apply_part(self, storage: StorageState, part: ReportPart, facts: FactsLookup, now_ms: int) -> bool:
         """Applies one part of a full report; False when parts are missing and a new report is needed."""
         index = storage.index
-        cursor = _Cursor(part.report_id, 0, 0) if part.part == 0 else self._cursors.pop(index, None)
-        if cursor is None or cursor[:2] != (part.report_id, part.part):
+        first = part.part == 0 and part.slice == 0
+        cursor = _Cursor(part.report_id, 0, 0) if first else self._cursors.pop(index, None)
+        if cursor is None or cursor[:3] != (part.report_id, part.part, part.slice):
             return False
-        last_part = part.part + 1 >= part.parts
-        last = None if last_part else (part.block_ids[-1] if part.block_ids else cursor.next_block_id - 1)
+        ends = part.ends_storage
+        last = None if ends else (part.block_ids[-1] if part.block_ids else cursor.next_block_id - 1)
         recent = self._recent_of(index, now_ms)
         reported = set(part.block_ids)
         for held in self._book.map.blocks_of(index, cursor.next_block_id, last):
@@ -141,16 +160,17 @@ class ReportJudge:
                 continue
             seen = SeenReplica(BlockId(number), GenerationStamp(stamp), length, ReplicaState(state), xxh3)
             self.judge(storage, seen, facts, now_ms)
-        if last_part:
+        if ends:
             self._finish(storage, now_ms)
+        elif part.slice + 1 < part.slices:
+            self._cursors[index] = _Cursor(part.report_id, part.part, part.slice + 1, (last or 0) + 1)
         else:
-            self._cursors[index] = _Cursor(part.report_id, part.part + 1, (last or 0) + 1)
+            self._cursors[index] = _Cursor(part.report_id, part.part + 1, 0, (last or 0) + 1)
         return True
 
     def _finish(self, storage: StorageState, now_ms: int) -> None:
         if not storage.reported:
-            for block_id in self._book.map.blocks_of(storage.index):
-                self._book.touch(block_id)
+            self._sweeps.touch_storage(storage)
         storage.reported, storage.last_report_at_ms = True, now_ms
 
     def apply_change(self, storage: StorageState, change: ReplicaChange, facts: FactsLookup, now_ms: int) -> None:
@@ -175,7 +195,7 @@ class ReportJudge:
     def _recent_of(self, index: int, now_ms: int) -> dict[BlockId, int]:
         recent = self._recent.get(index, {})
         oldest = now_ms - self._settings.recent_ms
-        for block_id in [block_id for block_id, at_ms in recent.items() if at_ms < oldest]:
+        for block_id, _ in list(takewhile(lambda item: item[1] < oldest, recent.items())):
             del recent[block_id]
         return recent
 

@@ -27,14 +27,20 @@ class BlockSettings:
         arrival_ms: time that a target has to report a replica whose transfer was reported as done.
         recent_ms: how long single changes outrank a full report that may have been gathered before them.
         overload_factor, overload_slack: a datanode is overloaded above mean transfers x factor + slack.
-        evaluate_max, scan_max, dispatch_max, invalidate_max: work of one tick. Units: blocks that are
-            found as wanted at a quick look (a whole evaluation counts eight), blocks, copies, replicas per datanode.
+        evaluate_max, sweep_max, dispatch_max: work of one tick. Units: blocks that are found as wanted at a quick look
+            (a whole evaluation counts eight), blocks, copies.
+        invalidate_max, invalidate_tick_max: replicas that a datanode, and that all of them are told to delete in a
+            tick.
+        unconfirmed_max: deletions that a datanode has not confirmed beyond which it is told of no others.
+        invalidations_max: replicas that wait for deletion on one datanode; others are found again in its next report.
+        report_turns_max: full reports that are given at a time (dfs.namenode.max.full.block.report.leases).
+        report_turn_ms: silence after which a report counts as broken off.
         parked_max: reported replicas newer than the namespace that are remembered per storage.
         sync_patience_ms: wait for finalised replicas at complete, after which the policy's shortage rule decides.
     """
 
     stale_after_ms: int = 10_000
-    dead_after_ms: int = 30_000
+    dead_after_ms: int = 40_000
     settle_ms: int = 30_000
     idc_silent_fraction: float = 0.9
     idc_returned_fraction: float = 0.95
@@ -50,10 +56,15 @@ class BlockSettings:
     recent_ms: int = 60_000
     overload_factor: float = 2.0
     overload_slack: int = 32
-    evaluate_max: int = 10_000
-    scan_max: int = 2_000
-    dispatch_max: int = 1_000
+    evaluate_max: int = 1_000
+    sweep_max: int = 5_000
+    dispatch_max: int = 200
     invalidate_max: int = 1_000
+    invalidate_tick_max: int = 10_000
+    unconfirmed_max: int = 10_000
+    invalidations_max: int = 100_000
+    report_turns_max: int = 6
+    report_turn_ms: int = 60_000
     parked_max: int = 10_000
     sync_patience_ms: int = 5_000
 

@@ -49,7 +49,7 @@ class NamenodeSettings(BaseModel):
 
     heartbeat_interval_ms: int = Field(1000, ge=50, description="Interval of datanode heartbeats.")
     stale_after_ms: int = Field(10_000, ge=100, description="Silence after which a datanode is avoided.")
-    dead_after_ms: int = Field(30_000, ge=200, description="Silence after which a datanode's replicas are replaced.")
+    dead_after_ms: int = Field(40_000, ge=200, description="Silence after which a datanode's replicas are replaced.")
     safemode_threshold: float = Field(
         0.999, ge=0, le=1, description="Share of blocks to be reported at start (dfs.namenode.safemode.threshold-pct)."
     )
@@ -63,6 +63,12 @@ class NamenodeSettings(BaseModel):
         40_000, ge=0, description="How long after a start changes wait for the end of safe mode before being refused."
     )
     settle_ms: int = Field(30_000, ge=0, description="Time after a start in which nothing is repaired or trimmed.")
+    report_turns_max: int = Field(
+        6, ge=1, description="Full block reports at the same time (dfs.namenode.max.full.block.report.leases)."
+    )
+    report_turn_ms: int = Field(
+        60_000, ge=100, description="Silence after which a report counts as broken off, and the next one has its turn."
+    )
     redundancy_interval_ms: int = Field(1000, ge=20, description="Interval of the look at what is owed or too much.")
     complete_wait_ms: int = Field(300, ge=0, description="How long `complete` waits for reports that are in flight.")
     sync_shortage_ms: int = Field(5000, ge=0, description="When a sync file with a missing IDC is closed all the same.")

@@ -41,7 +41,7 @@ from seamlessfs.namenode.placement_calls import PlacementCalls
 from seamlessfs.namenode.recovery import LeaseRecoverer
 from seamlessfs.namenode.safe_mode import guarded
 from seamlessfs.namenode.service_calls import ServiceCalls
-from seamlessfs.namenode.sessions import MESSAGE_BYTES_MAX, ControlService
+from seamlessfs.namenode.sessions import STREAM_OPTIONS, ControlService
 from seamlessfs.namenode.writer import Writer
 from seamlessfs.namespace import counters
 from seamlessfs.namespace.context import Context, NamespaceLimits
@@ -146,12 +146,7 @@ class Namenode:
 
     async def _listen(self) -> None:
         settings = self.settings
-        options = (
-            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-            ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-            ("grpc.so_reuseport", 0),
-        )
-        self.grpc = grpc.aio.server(options=options)
+        self.grpc = grpc.aio.server(options=STREAM_OPTIONS)
         control_pb2_grpc.add_ControlServicer_to_server(self.control, self.grpc)  # type: ignore[no-untyped-call]
         try:
             control_port = self.grpc.add_insecure_port(f"{settings.control_host}:{settings.control_port}")
@@ -260,4 +255,6 @@ def _block_settings(settings: NamenodeSettings) -> BlockSettings:
         default_link_rate_bytes_per_s=settings.link_rate_bytes_per_s,
         link_transfers_max=settings.transfers_per_link,
         sync_patience_ms=settings.sync_shortage_ms,
+        report_turns_max=settings.report_turns_max,
+        report_turn_ms=settings.report_turn_ms,
     )

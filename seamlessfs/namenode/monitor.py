@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 
 from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.events import event
@@ -12,8 +13,11 @@ from seamlessfs.namespace.context import Context
 
 LOG = logging.getLogger(__name__)
 
-REAP_BATCH = 1000
+REAP_BATCH = 200
 """Inodes removed in one operation: no operation holds the writer for long."""
+
+REAP_BACKLOG = 200_000
+"""Replicas that wait for their datanodes to delete them, beyond which no others are added."""
 
 RETRY_BATCH = 5000
 CLOCK_INTERVAL_S = 0.2
@@ -52,9 +56,12 @@ class Monitor:
         patience_ms = self.core.settings.stale_after_ms // 2
         looked_at_ms = mono_ms()
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.core.transfer_ended.wait(), interval_s)
+            if self.core.blocks.busy:
                 await asyncio.sleep(min(TICK_SPACING_S, interval_s))
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.core.transfer_ended.wait(), interval_s)
+                    await asyncio.sleep(min(TICK_SPACING_S, interval_s))
             self.core.transfer_ended.clear()
             now_ms = mono_ms()
             paused_ms, looked_at_ms = now_ms - looked_at_ms, now_ms
@@ -66,16 +73,20 @@ class Monitor:
             self.core.dispatch(self.core.blocks.tick(mono_ms(), self.core.facts, quiet=quiet))
 
     async def _reaper(self) -> None:
+        """Works half of the time at most, and not at all while datanodes have very much to delete already."""
         interval_s = self.core.settings.redundancy_interval_ms / 1000
         while True:
-            if not self.core.standstill.manual and self.core.namespace.reapable(self.core.view()):
-                removed = await self.core.writer.submit(
-                    lambda tx: self.core.namespace.reap(tx, self._context(), REAP_BATCH)
-                )
-                for block in removed:
-                    self.core.forget_block(block)
+            backlogged = self.core.blocks.invalidations.waiting_replicas >= REAP_BACKLOG
+            if backlogged or self.core.standstill.manual or not self.core.namespace.reapable(self.core.view()):
+                await asyncio.sleep(interval_s)
                 continue
-            await asyncio.sleep(interval_s)
+            began_s = time.monotonic()
+            removed = await self.core.writer.submit(
+                lambda tx: self.core.namespace.reap(tx, self._context(), REAP_BATCH)
+            )
+            for block in removed:
+                self.core.forget_block(block)
+            await asyncio.sleep(time.monotonic() - began_s)
 
     async def _retries(self) -> None:
         while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 
 import grpc
@@ -33,14 +33,33 @@ from seamlessfs.wire.pb.seamless import control_pb2_grpc as pb_grpc
 
 LOG = logging.getLogger(__name__)
 
-OUTBOX_MAX = 10_000
-"""Commands waiting for one datanode; a slower one is disconnected and reports anew."""
+OUTBOX_MAX = 2_000
+OUTBOX_BYTES_MAX = 8 << 20
+"""Messages, and bytes of them, that wait for one datanode; a slower one is disconnected and reports anew."""
 
-REPORT_SLICES = 50
-"""Slices of one part of a report: a thousand blocks each, a few milliseconds."""
+REPORT_SLICE_BLOCKS = 500
+"""Blocks of a full report that are judged in one go: a few milliseconds."""
 
 HANDSHAKE_TIMEOUT_S = 10.0
-MESSAGE_BYTES_MAX = 64 << 20
+HANDSHAKES_MAX = 512
+"""Streams that have not proved yet that they know the secret; others are told to come back."""
+
+MESSAGE_BYTES_MAX = 8 << 20
+"""Of one message; a part of a full report, the largest there is, has 50,000 replicas in 1.5 MB."""
+
+STREAM_OPTIONS = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_concurrent_streams", 16),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
+"""A datanode that vanished without a word is noticed within 20 s, and may look for the namenode as often."""
+
 EPOCH = 1
 """One namenode: never superseded. Grows with each take-over once there are several."""
 
@@ -53,19 +72,38 @@ class DatanodeSession:
     def __init__(self, uuid: DatanodeUuid, location: Location) -> None:
         self.uuid = uuid
         self.location = location
-        self.outbox: asyncio.Queue[pb.FromNamenode | None] = asyncio.Queue(OUTBOX_MAX)
+        self.ended = asyncio.Event()
+        self.outbox_bytes = 0
+        self._outbox: deque[pb.FromNamenode] = deque()
+        self._some = asyncio.Event()
+
+    @property
+    def outbox_length(self) -> int:
+        return len(self._outbox)
 
     def send(self, message: pb.FromNamenode) -> None:
         """Queues a message; a full queue ends the session, which loses nothing: the datanode reports anew."""
-        try:
-            self.outbox.put_nowait(message)
-        except asyncio.QueueFull:
+        self.outbox_bytes += message.ByteSize()
+        self._outbox.append(message)
+        self._some.set()
+        if len(self._outbox) > OUTBOX_MAX or self.outbox_bytes > OUTBOX_BYTES_MAX:
+            event(LOG, "datanode_too_slow", logging.WARNING, datanode=self.uuid, messages=len(self._outbox))
             self.end()
 
+    async def next_message(self) -> pb.FromNamenode:
+        """The oldest message that waits."""
+        while not self._outbox:
+            self._some.clear()
+            await self._some.wait()
+        message = self._outbox.popleft()
+        self.outbox_bytes -= message.ByteSize()
+        return message
+
     def end(self) -> None:
-        while not self.outbox.empty():
-            self.outbox.get_nowait()
-        self.outbox.put_nowait(None)
+        """The stream is to end; what waits is dropped."""
+        self._outbox.clear()
+        self.outbox_bytes = 0
+        self.ended.set()
 
 
 class ControlService(pb_grpc.ControlServicer):
@@ -78,10 +116,14 @@ class ControlService(pb_grpc.ControlServicer):
         self.sessions: dict[DatanodeUuid, DatanodeSession] = {}
         self.ledger = Ledger()
         self.control_bytes: Counter[tuple[str, str]] = Counter()
+        self.handshakes = 0
         core.dispatch = self.dispatch
 
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802 - gRPC's name
         """One datanode's stream, from its first message to its end."""
+        if self.handshakes >= HANDSHAKES_MAX:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{self.handshakes} streams register: come back")
+        self.handshakes += 1
         try:
             session = await asyncio.wait_for(self._handshake(context), HANDSHAKE_TIMEOUT_S)
         except RegistrationRefused as error:
@@ -90,21 +132,25 @@ class ControlService(pb_grpc.ControlServicer):
             return
         except TimeoutError:
             return
+        finally:
+            self.handshakes -= 1
         older = self.sessions.get(session.uuid)
         if older is not None:
             older.end()
         self.sessions[session.uuid] = session
         self.core.recoverer.registered(session.uuid)
+        self.dispatch(self.core.blocks.ask_for_reports(mono_ms()))
         sender = asyncio.create_task(self._send(session, context))
         receiver = asyncio.create_task(self._receive(session, context))
+        ended = asyncio.create_task(session.ended.wait())
         try:
-            done, _ = await asyncio.wait((sender, receiver), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((sender, receiver, ended), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 failure = task.exception()
                 if failure is not None and not isinstance(failure, grpc.RpcError):
                     event(LOG, "datanode_session_failed", logging.ERROR, datanode=session.uuid, error=repr(failure))
         finally:
-            for task in (sender, receiver):
+            for task in (sender, receiver, ended):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
@@ -184,7 +230,8 @@ class ControlService(pb_grpc.ControlServicer):
         return message
 
     async def _send(self, session: DatanodeSession, context: Context) -> None:
-        while (message := await session.outbox.get()) is not None:
+        while True:
+            message = await session.next_message()
             self.control_bytes[session.location.idc, "sent"] += message.ByteSize()
             await context.write(message)
 
@@ -198,7 +245,7 @@ class ControlService(pb_grpc.ControlServicer):
 
     async def _take_report(self, session: DatanodeSession, report: pb.BlockReport) -> None:
         """Applies a part of a full report slice by slice, so that others have their turn in between."""
-        for part in report_part(report).sliced(REPORT_SLICES):
+        for part in report_part(report).sliced(REPORT_SLICE_BLOCKS):
             self.dispatch(self.core.blocks.apply_report(session.uuid, part, self.core.facts, mono_ms()))
             await asyncio.sleep(0)
         self.core.reported()
@@ -212,6 +259,9 @@ class ControlService(pb_grpc.ControlServicer):
                 self.ledger.counted(session.uuid, heartbeat.traffic)
             storages = [storage_report(storage) for storage in heartbeat.storages]
             blocks.heartbeat(session.uuid, storages, heartbeat.xceivers, now_ms, heartbeat.transfers_running)
+            if heartbeat.report_due:
+                blocks.report_due(session.uuid, now_ms)
+                self.dispatch(blocks.ask_for_reports(now_ms))
         elif kind == "replica_changes":
             changes = [replica_change(change) for change in message.replica_changes.changes]
             self.dispatch(blocks.apply_changes(session.uuid, changes, self.core.facts, now_ms))
@@ -265,6 +315,7 @@ def report_part(report: pb.BlockReport) -> ReportPart:
         report.lengths,
         report.states,
         report.xxh3,
+        report.last,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from seamlessfs.blocks.commands import InvalidateCommand, RequestReportCommand, TransferCommand
+from seamlessfs.blocks.commands import Command, InvalidateCommand, RequestReportCommand, TransferCommand
 from seamlessfs.blocks.manager import BlockManager
 from seamlessfs.blocks.policy import BlockFacts
 from seamlessfs.blocks.reports import ChangeKind, Counters, ReplicaChange, ReportPart
@@ -87,6 +87,7 @@ class World:
         self.crossed_bytes: dict[Link, int] = {}
         self.broken: set[str] = set()
         self.deaf: set[str] = set()
+        self._asked: list[Command] = []
         self.restart_manager()
         for i, name in enumerate(self.names):
             for r in range(racks):
@@ -140,8 +141,9 @@ class World:
                 [replica.length for replica in replicas],
                 [int(replica.state) for replica in replicas],
                 [replica.xxh3 for replica in replicas],
+                part + 1 == parts,
             )
-            self.manager.apply_report(node.id.uuid, report, self.facts, self.now_ms)
+            self._asked += self.manager.apply_report(node.id.uuid, report, self.facts, self.now_ms)
 
     def kill(self, *uuids: str) -> None:
         """SIGKILL: the stream breaks, disks stay."""
@@ -247,8 +249,9 @@ class World:
             if node.up and node.id.uuid in self.manager.cluster.nodes:
                 self._end_transfers(uuid, node)
                 self.manager.heartbeat(node.id.uuid, [node.storage()], 1, self.now_ms, len(node.running))
-        for command in self.manager.tick(self.now_ms, self.facts):
-            self._carry_out(command)
+        self._asked += self.manager.tick(self.now_ms, self.facts)
+        while self._asked:
+            self._carry_out(self._asked.pop(0))
 
     def _carry_out(self, command: TransferCommand | InvalidateCommand | RequestReportCommand) -> None:
         if isinstance(command, TransferCommand):

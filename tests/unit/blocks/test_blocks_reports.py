@@ -102,6 +102,7 @@ def test_missing_part_asks_for_a_new_report() -> None:
     world = World()
     part = ReportPart(world.datanodes[HOLDERS[0]].storage_id, 4, 1, 3, [], [], [], [])
     uuid = DatanodeUuid(HOLDERS[0])
+    world.step()
     assert world.manager.apply_report(uuid, part, world.facts, world.now_ms) == [RequestReportCommand(uuid)]
 
 

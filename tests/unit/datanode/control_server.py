@@ -63,8 +63,11 @@ class ControlServer(control_pb2_grpc.ControlServicer):
         )
         await context.write(pb.FromNamenode(registered=registered))
         self.streams.append(context)
+        await context.write(pb.FromNamenode(request_report=pb.RequestReport()))
         while (message := await context.read()) is not grpc.aio.EOF:
             self.received.append(message)
+            if message.heartbeat.report_due:
+                await context.write(pb.FromNamenode(request_report=pb.RequestReport()))
 
     async def send(self, **body: Any) -> None:
         await self.streams[-1].write(pb.FromNamenode(**body))

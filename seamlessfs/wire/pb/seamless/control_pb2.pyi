@@ -182,21 +182,23 @@ class LinkTraffic(_message.Message):
     def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ..., traffic_class: _Optional[str] = ..., payload_sent: _Optional[int] = ..., payload_received: _Optional[int] = ..., wire_sent: _Optional[int] = ..., wire_received: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("sequence", "storages", "xceivers", "traffic", "transfers_running")
+    __slots__ = ("sequence", "storages", "xceivers", "traffic", "transfers_running", "report_due")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     STORAGES_FIELD_NUMBER: _ClassVar[int]
     XCEIVERS_FIELD_NUMBER: _ClassVar[int]
     TRAFFIC_FIELD_NUMBER: _ClassVar[int]
     TRANSFERS_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    REPORT_DUE_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     storages: _containers.RepeatedCompositeFieldContainer[Storage]
     xceivers: int
     traffic: _containers.RepeatedCompositeFieldContainer[LinkTraffic]
     transfers_running: int
-    def __init__(self, sequence: _Optional[int] = ..., storages: _Optional[_Iterable[_Union[Storage, _Mapping]]] = ..., xceivers: _Optional[int] = ..., traffic: _Optional[_Iterable[_Union[LinkTraffic, _Mapping]]] = ..., transfers_running: _Optional[int] = ...) -> None: ...
+    report_due: bool
+    def __init__(self, sequence: _Optional[int] = ..., storages: _Optional[_Iterable[_Union[Storage, _Mapping]]] = ..., xceivers: _Optional[int] = ..., traffic: _Optional[_Iterable[_Union[LinkTraffic, _Mapping]]] = ..., transfers_running: _Optional[int] = ..., report_due: bool = ...) -> None: ...
 
 class BlockReport(_message.Message):
-    __slots__ = ("storage_id", "report_id", "part", "parts", "block_ids", "generation_stamps", "lengths", "states", "xxh3")
+    __slots__ = ("storage_id", "report_id", "part", "parts", "block_ids", "generation_stamps", "lengths", "states", "xxh3", "last")
     STORAGE_ID_FIELD_NUMBER: _ClassVar[int]
     REPORT_ID_FIELD_NUMBER: _ClassVar[int]
     PART_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +208,7 @@ class BlockReport(_message.Message):
     LENGTHS_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
     XXH3_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
     storage_id: str
     report_id: int
     part: int
@@ -215,7 +218,8 @@ class BlockReport(_message.Message):
     lengths: _containers.RepeatedScalarFieldContainer[int]
     states: _containers.RepeatedScalarFieldContainer[ReplicaState]
     xxh3: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, storage_id: _Optional[str] = ..., report_id: _Optional[int] = ..., part: _Optional[int] = ..., parts: _Optional[int] = ..., block_ids: _Optional[_Iterable[int]] = ..., generation_stamps: _Optional[_Iterable[int]] = ..., lengths: _Optional[_Iterable[int]] = ..., states: _Optional[_Iterable[_Union[ReplicaState, str]]] = ..., xxh3: _Optional[_Iterable[int]] = ...) -> None: ...
+    last: bool
+    def __init__(self, storage_id: _Optional[str] = ..., report_id: _Optional[int] = ..., part: _Optional[int] = ..., parts: _Optional[int] = ..., block_ids: _Optional[_Iterable[int]] = ..., generation_stamps: _Optional[_Iterable[int]] = ..., lengths: _Optional[_Iterable[int]] = ..., states: _Optional[_Iterable[_Union[ReplicaState, str]]] = ..., xxh3: _Optional[_Iterable[int]] = ..., last: bool = ...) -> None: ...
 
 class ReplicaChange(_message.Message):
     __slots__ = ("kind", "storage_id", "block_id", "generation_stamp", "length", "xxh3")

@@ -1,0 +1,40 @@
+"""Sums over datanodes and blocks, as clients and operators are shown them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from seamlessfs.blocks.cluster import ClusterState, NodeState
+from seamlessfs.blocks.invalidation import Invalidations
+from seamlessfs.blocks.repair import Repairer
+from seamlessfs.blocks.replica_book import ReplicaBook
+from seamlessfs.blocks.reports import ReportJudge
+from seamlessfs.model.cluster import DatanodeInfo
+from seamlessfs.model.status import FsStats
+
+
+def summed(
+    cluster: ClusterState, book: ReplicaBook, repairer: Repairer, judge: ReportJudge, invalidations: Invalidations
+) -> FsStats:
+    """What getFsStats answers."""
+    alive = [node.info() for node in cluster.nodes.values() if node.state is not NodeState.DEAD]
+    return FsStats(
+        capacity=sum(info.capacity for info in alive),
+        used=sum(info.used for info in alive),
+        remaining=sum(info.remaining for info in alive),
+        under_replicated=len(repairer.debts),
+        corrupt_blocks=sum(not book.replicas(block_id) for block_id in book.corrupt),
+        missing_blocks=len(repairer.missing),
+        blocks_in_future=judge.parked,
+        pending_deletion_blocks=invalidations.waiting_replicas,
+    )
+
+
+def datanodes(cluster: ClusterState, book: ReplicaBook, states: Collection[NodeState]) -> list[DatanodeInfo]:
+    """Datanodes in one of these states, by uuid."""
+    return [
+        replace(node.info(), blocks=sum(book.map.count_of(storage.index) for storage in node.storages.values()))
+        for _, node in sorted(cluster.nodes.items())
+        if node.state in states
+    ]
