@@ -47,6 +47,10 @@ bench: $(READY) .work
 kill: $(READY) .work
 	$(BIN)/python -m tests.kill --faults $(or $(N),200) $(if $(SEED),--seed $(SEED))
 
+# Bugs put in on purpose, each of which the tests must notice; SHARE=K/N runs a part.
+mutants: $(READY) .work
+	$(BIN)/python -m tests.mutants $(if $(SHARE),--share $(SHARE))
+
 proto: $(READY) .work
 	$(BIN)/python proto/generate.py
 
