@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -26,6 +27,7 @@ def main() -> int:
     kinds = tuple(chosen.clients.split(",")) if chosen.clients else OWN + stock()
     began = time.monotonic()
     print(f"kill: seed {seed}, {chosen.faults} faults, clients {', '.join(kinds)}", flush=True)
+    shutil.rmtree(WORK / f"kill-{seed}", ignore_errors=True)
     campaign = Campaign(seed, chosen.faults, kinds, WORK / f"kill-{seed}", lambda line: print(line, flush=True))
     try:
         campaign.run()

@@ -21,7 +21,7 @@ from tests.kill.inspection import Inspector, Storage, as_rust_reads, clean_ends,
 from tests.kill.mix import BLOCK_BYTES
 from tests.kill.operations import Kind, Op
 from tests.kill.recorder import CAMPAIGN, Log, Recorder
-from tests.kill.striker import Slot, Striker
+from tests.kill.striker import Slot, Striker, keep_ports
 from tests.support.observe import client_in
 
 PROMISED_S = 30.0
@@ -101,6 +101,7 @@ class Campaign:
         self.settled_s = settled_s
         self.tally = Tally()
         self.expected = Expected()
+        keep_ports(folder / "cluster")
         self.cluster = MiniCluster(
             folder / "cluster",
             *(shape or faults.shape(seed)),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +20,8 @@ from tests.support.observe import until
 
 END_TIMEOUT_S = 20.0
 START_TIMEOUT_S = 60.0
+PORT_MIN = 10_000
+PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 @dataclass
@@ -145,6 +151,22 @@ class Striker:
         slot.process.wait()
         slot.process = None
         self.gone.add(slot.who)
+
+
+def keep_ports(folder: Path) -> None:
+    """Gives a cluster ports that no outgoing connection takes while its namenode is down."""
+    folder.mkdir(parents=True)
+    with contextlib.ExitStack() as stack:
+        ports = {name: _steady_port(stack) for name in ("rpc", "control")}
+    (folder / "ports.json").write_text(json.dumps(ports))
+
+
+def _steady_port(stack: contextlib.ExitStack) -> int:
+    """A free port below those that the system gives to outgoing connections."""
+    while True:
+        port = random.SystemRandom().randrange(PORT_MIN, int(PORT_RANGE.read_text().split()[0]))
+        with contextlib.suppress(OSError):
+            return int(stack.enter_context(socket.create_server(("127.0.0.1", port))).getsockname()[1])
 
 
 def _ended(daemon: Daemon) -> None:
