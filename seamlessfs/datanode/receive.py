@@ -87,7 +87,7 @@ class BlockReceiver:
         self._verify_always = not op.client_name or context.ledger.crosses(peer.address)
         self._waiting: deque[_Waiting] = deque()
         self._mirror: Mirror | None = None
-        self._told = False
+        self._told = self._woken = False
 
     def run(self) -> None:
         """Receives the block to its end.
@@ -262,7 +262,9 @@ class BlockReceiver:
         self._tell(_with_own(downstream))
 
     def _tell(self, ack: PipelineAck) -> None:
-        """Sends the ack that ends this pipeline."""
+        """Sends the ack that ends this pipeline; nobody is to blame when the replica was taken from the writer."""
+        if self._woken:
+            return
         self._told = True
         with contextlib.suppress(OSError, SeamlessError):
             self._reply(ack)
@@ -343,6 +345,8 @@ class BlockReceiver:
             self._context.store.leave_open(writer)
 
     def _wake(self) -> None:
+        """The replica was taken away: called by whoever did it, to end every wait of the owning thread."""
+        self._woken = True
         with contextlib.suppress(OSError):
             self._stream.socket.shutdown(socket.SHUT_RDWR)
         mirror = self._mirror

@@ -19,6 +19,9 @@ from seamlessfs.model.errors import ChecksumMismatch, ProtocolError, ReplicaNotF
 from seamlessfs.model.ids import GenerationStamp
 from seamlessfs.wire.checksum import META_HEADER_BYTES, chunk_checksums, encode_meta_header, verify
 
+SETTLE_S = 30.0
+"""Wait for one packet to be written, before its replica is taken over: half of what a writer waits for an answer."""
+
 
 class ReplicaWriter:
     """Appends to a data file and its meta file in step.
@@ -124,6 +127,16 @@ class ReplicaWriter:
         if wake is not None:
             wake()
 
+    def settle(self) -> None:
+        """Waits, after `stop`, until the writing thread has left the files: what they have now stays.
+
+        Raises:
+            OSError: it hangs in a write to a dead disk.
+        """
+        if not self.lock.acquire(timeout=SETTLE_S):
+            raise OSError(errno.ETIMEDOUT, f"Replica {self}: its disk has not taken a packet for {SETTLE_S:g} s")
+        self.lock.release()
+
     def detach(self) -> None:
         """The writing thread has ended; what was stopped or not stays as it is."""
         with self.lock:
@@ -162,8 +175,14 @@ class ReplicaWriter:
             self.on_disk_bytes = end
 
     def acknowledge(self, end: int) -> None:
-        """The sender was told that everything up to `end` is in the whole pipeline."""
-        self.acked_bytes = max(self.acked_bytes, min(end, self.on_disk_bytes))
+        """Everything up to `end` is in the whole pipeline; the sender may be told so after this, never before.
+
+        Raises:
+            ReplicaNotFound: the writer was stopped: whoever took the replica has settled what counts as acknowledged.
+        """
+        with self.lock:
+            self._require_running()
+            self.acked_bytes = max(self.acked_bytes, min(end, self.on_disk_bytes))
 
     def sync(self) -> None:
         """Makes what is written so far durable, without keeping readers out meanwhile.
