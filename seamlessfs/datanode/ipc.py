@@ -88,8 +88,8 @@ class ClientDatanodeHandlers:
         self, context: CallContext, request: pb.GetVolumeReportRequestProto
     ) -> pb.GetVolumeReportResponseProto:
         answer = pb.GetVolumeReportResponseProto()
-        for volume in self._store.volumes:
-            report = volume.report()
+        for volume in self._store.disks.usable():
+            report = self._store.disks.report(volume)
             answer.volumeInfo.add(
                 path=str(volume.root / "current"),
                 storageType=storage_type_to_pb(volume.storage_type),

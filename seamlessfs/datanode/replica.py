@@ -61,7 +61,7 @@ class Replica:
     block: Block
     state: ReplicaState
     volume: Volume
-    checksum_bytes: int = 0
+    checksum_bytes: int | None = None
     xxh3: int = 0
     writer: ReplicaWriter | None = None
     damaged: bool = False
@@ -101,7 +101,7 @@ class Replica:
 
     @property
     def disk_usage_bytes(self) -> int:
-        return self.block.length + (self.checksum_bytes or META_HEADER_BYTES)
+        return self.block.length + (META_HEADER_BYTES if self.checksum_bytes is None else self.checksum_bytes)
 
     def current(self) -> Block:
         """The block with the stamp and the length that it has now."""

@@ -198,13 +198,14 @@ class Volume:
             self._used += count_bytes
 
     def report(self) -> StorageReport:
-        """State of the volume now."""
+        """State of the volume now.
+
+        Raises:
+            OSError: the directory is gone, or the disk does not say how full it is.
+        """
         if self.failed:
             return StorageReport(self.storage_id, self.storage_type, failed=True)
-        try:
-            space = os.statvfs(self.root)
-        except OSError:
-            return StorageReport(self.storage_id, self.storage_type, failed=True)
+        space = os.statvfs(self.root)
         capacity = max(0, space.f_blocks * space.f_frsize - self._reserved_bytes)
         remaining = max(0, space.f_bavail * space.f_frsize - self._reserved_bytes)
         return StorageReport(self.storage_id, self.storage_type, capacity, self._used, min(remaining, capacity))

@@ -34,7 +34,15 @@ class VolumeSet:
 
     def reports(self) -> list[StorageReport]:
         """State of each volume that could be opened; of others nobody knows which storage they are."""
-        return [volume.report() for volume in self.all if volume.opened]
+        return [self.report(volume) for volume in self.all if volume.opened]
+
+    def report(self, volume: Volume) -> StorageReport:
+        """State of one volume; one that cannot tell takes nothing until a check has judged it."""
+        try:
+            return volume.report()
+        except OSError:
+            self.check_soon(volume)
+            return StorageReport(volume.storage_id, volume.storage_type)
 
     def choose(self, storage_id: str | None, storage_type: str, need_bytes: int) -> Volume:
         """The volume for a new replica: the one asked for, else one of the type, in turn, else any with room.
@@ -42,7 +50,7 @@ class VolumeSet:
         Raises:
             NotEnoughDatanodes: no volume has room.
         """
-        usable = [volume for volume in self.usable() if volume.report().remaining > need_bytes]
+        usable = [volume for volume in self.usable() if self.report(volume).remaining > need_bytes]
         for volume in usable:
             if storage_id and volume.storage_id == storage_id:
                 return volume
