@@ -41,7 +41,9 @@ class DatanodeSettings(BaseModel):
     location: str = Field("", description="`/IDC/rack`; counts only where the cluster's topology says nothing.")
     port_file: Path | None = Field(None, description="JSON with the actual ports is written here once all listen.")
 
-    max_xceivers: int = Field(4096, ge=1, description="Transfer connections served at once; more wait to be accepted.")
+    max_xceivers: int = Field(
+        4096, ge=1, description="Transfer connections at once; a further one ends the one idle longest."
+    )
     max_transfers: int = Field(16, ge=1, description="Replications that this datanode sends at once; more wait.")
     read_packet_bytes: int = Field(
         1 << 20, ge=4096, le=8 << 20, description="Data bytes in a packet of a read; rounded down to whole chunks."

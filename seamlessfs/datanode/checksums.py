@@ -11,13 +11,10 @@ from seamlessfs.datanode.open_replica import OpenReplica
 from seamlessfs.model.block import ChecksumType
 from seamlessfs.model.errors import ChecksumMismatch, IllegalArgument, ReplicaNotFound, SeamlessError
 from seamlessfs.net.stream import BlockingStream
-from seamlessfs.wire.checksum import chunk_checksums, combine_crc, fold, verify
+from seamlessfs.wire.checksum import chunk_checksums, combine_crc, fold, piece_bytes, verify
 from seamlessfs.wire.xfer.ack import Status
 from seamlessfs.wire.xfer.ops import BlockChecksumOp
 from seamlessfs.wire.xfer.response import BlockChecksum, OpResponse
-
-PIECE_CHUNKS = 2048
-"""Chunks that are looked at in one go: 1 MiB of data at the usual 512 bytes."""
 
 
 def block_checksum(context: TransferContext, stream: BlockingStream, op: BlockChecksumOp, peer: Peer) -> bool:
@@ -49,9 +46,9 @@ def compute(opened: OpenReplica, length: int, *, composite: bool) -> BlockChecks
         raise IllegalArgument("The replica has no checksums: a composite CRC cannot be made")
     digest = hashlib.md5(usedforsecurity=False)
     total = 0
-    piece_bytes = PIECE_CHUNKS * size
-    for start in range(0, length, piece_bytes):
-        end = min(start + piece_bytes, length)
+    step = piece_bytes(size)
+    for start in range(0, length, step):
+        end = min(start + step, length)
         sums = _sums_of(opened, start, end)
         if composite:
             total = combine_crc(kind, total, fold(kind, size, sums, end - start), end - start)
@@ -79,9 +76,9 @@ def _sums_of(opened: OpenReplica, start: int, end: int) -> bytes:
 def first_bad_byte(opened: OpenReplica) -> int | None:
     """Where a replica first differs from its checksums, by reading all of it; None if it does not."""
     size = opened.checksum.bytes_per_chunk
-    piece_bytes = PIECE_CHUNKS * size
-    for start in range(0, opened.length, piece_bytes):
-        end = min(start + piece_bytes, opened.length)
+    step = piece_bytes(size)
+    for start in range(0, opened.length, step):
+        end = min(start + step, opened.length)
         data = os.pread(opened.data_fd, end - start, start)
         if len(data) != end - start:
             return start + len(data)

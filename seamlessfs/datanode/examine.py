@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import xxhash
 
-from seamlessfs.datanode.checksums import PIECE_CHUNKS
 from seamlessfs.datanode.digests import Digest
 from seamlessfs.datanode.log import event
 from seamlessfs.datanode.open_replica import OpenReplica
@@ -19,7 +18,7 @@ from seamlessfs.datanode.replicas import ReplicaStore
 from seamlessfs.datanode.volume import NOT_THE_DISK
 from seamlessfs.model.block import ReplicaState
 from seamlessfs.model.errors import CorruptStore
-from seamlessfs.wire.checksum import verify
+from seamlessfs.wire.checksum import piece_bytes, verify
 
 
 class Verdict(enum.Enum):
@@ -68,9 +67,9 @@ def _compare(opened: OpenReplica, pace: Callable[[int], None]) -> Finding:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     digest = xxhash.xxh3_64()
     size = opened.checksum.bytes_per_chunk
-    piece_bytes = PIECE_CHUNKS * size
-    for start in range(0, opened.length, piece_bytes):
-        end = min(start + piece_bytes, opened.length)
+    step = piece_bytes(size)
+    for start in range(0, opened.length, step):
+        end = min(start + step, opened.length)
         pace(end - start)
         found = os.pread(opened.data_fd, end - start, start)
         if len(found) != end - start:

@@ -14,6 +14,7 @@ from seamlessfs.wire.xfer.packet import (
 )
 
 _FIRST_BUFFER_BYTES = 1 << 17
+"""A longer packet has the buffer doubled as its bytes arrive: a length alone takes no memory."""
 
 
 class ReceivedPacket(NamedTuple):
@@ -42,13 +43,16 @@ class PacketReader:
         body_length, header_length = parse_packet_lengths(self._view)
         body_start = LENGTHS_BYTES + header_length
         end = body_start + body_length
-        if end > len(self._view):
-            larger = memoryview(bytearray(end + (end >> 1)))
-            larger[:PREFIX_BYTES] = self._view[:PREFIX_BYTES]
-            self._view = larger
+        filled = PREFIX_BYTES
+        while filled < end:
+            if filled == len(self._view):
+                larger = memoryview(bytearray(2 * filled))
+                larger[:filled] = self._view
+                self._view = larger
+            piece = self._view[filled:end]
+            self._stream.recv_exactly_into(piece)
+            filled += len(piece)
         view = self._view
-        if end > PREFIX_BYTES:
-            self._stream.recv_exactly_into(view[PREFIX_BYTES:end])
         header = parse_packet_header(view[LENGTHS_BYTES:body_start], body_length)
         data_start = end - header.data_length
         return ReceivedPacket(header, view[body_start:data_start], view[data_start:end], view[:end])

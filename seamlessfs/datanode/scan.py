@@ -27,12 +27,18 @@ from seamlessfs.datanode.volume import Volume
 from seamlessfs.model.block import Block, Checksum, ReplicaState
 from seamlessfs.model.errors import CorruptStore
 from seamlessfs.model.ids import BlockId, GenerationStamp
-from seamlessfs.wire.checksum import META_HEADER_BYTES, checksums_size_bytes, crc, decode_meta_header, verify
+from seamlessfs.wire.checksum import (
+    META_HEADER_BYTES,
+    checksums_size_bytes,
+    crc,
+    decode_meta_header,
+    piece_bytes,
+    verify,
+)
 
 PROVE_BYTES_MAX = 4 << 30
 """Data of cut-off replicas that one start reads through on a volume; of what is beyond only the end is read."""
 
-_PIECE_CHUNKS = 2048
 _NO_STAMP = GenerationStamp(0)
 _USUAL = Checksum()
 
@@ -182,7 +188,7 @@ def _proven(data_fd: int, meta_fd: int, checksum: Checksum, *, thorough: bool) -
     sums_there = (os.fstat(meta_fd).st_size - META_HEADER_BYTES) // sum_bytes
     length = max(0, min(length, sums_there * size))
     last = max(0, length - 1) // size * size
-    piece = _PIECE_CHUNKS * size
+    piece = piece_bytes(size)
     start = 0 if thorough else last
     while start < length:
         stop = min(start + piece, length)

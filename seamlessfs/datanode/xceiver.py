@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import logging
 import socket
 import threading
+import time
+from collections import Counter, OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 from seamlessfs.datanode.checksums import block_checksum
 from seamlessfs.datanode.context import TransferContext
 from seamlessfs.datanode.ledger import Peer
 from seamlessfs.datanode.log import event
+from seamlessfs.datanode.op_check import PipelineLoop, check_op
 from seamlessfs.datanode.receive import write_block
 from seamlessfs.datanode.send import read_block
 from seamlessfs.datanode.transfer import transfer_block
-from seamlessfs.model.errors import CallTimeout, SeamlessError
+from seamlessfs.model.errors import CallTimeout, ProtocolError, SeamlessError
+from seamlessfs.net.log_gate import LogGate
 from seamlessfs.net.stream import BlockingStream
 from seamlessfs.wire.pb.hadoop import datatransfer_pb2 as pb
 from seamlessfs.wire.xfer.ack import Status
@@ -37,14 +42,33 @@ from seamlessfs.wire.xfer.response import OpResponse
 BACKLOG = 1024
 """Connections that the kernel holds while all threads are busy."""
 
+EVICTION_WAIT_S = 5.0
+"""How long a new connection waits for the thread of an idle one that was closed for it."""
+
 ACCEPT_RETRY_S = 0.1
 """Pause after a failed accept (no descriptors left), so that it does not spin."""
 
 _NO_DESCRIPTORS = "You cannot pass file descriptors over anything but a UNIX domain socket."
 
 
+class Refusal(enum.StrEnum):
+    """Why a connection was ended from this side: the keys of the counters."""
+
+    IDLE_EVICTED = "idle_evicted"
+    """It waited for its next operation when all threads were taken and somebody new came."""
+    ALL_BUSY = "all_busy"
+    PROTOCOL = "protocol"
+    TIMEOUT = "timeout"
+    FAULT = "fault"
+    """An operation failed in a way that is a mistake of this program."""
+
+
 class TransferServer:
-    """Owns the listening socket, its thread, and the connections being served."""
+    """Owns the listening socket, its thread, and the connections being served.
+
+    Attributes:
+        refusals: how often each reason was used.
+    """
 
     def __init__(self, context: TransferContext) -> None:
         self._context = context
@@ -54,7 +78,10 @@ class TransferServer:
         self._workers = ThreadPoolExecutor(context.settings.max_xceivers, thread_name_prefix="xceiver")
         self._guard = threading.Lock()
         self._busy: set[BlockingStream] = set()
-        self._idle: set[BlockingStream] = set()
+        self._idle: OrderedDict[BlockingStream, None] = OrderedDict()
+        """Those between two operations, or in the head of one; the one that has been longest is first."""
+        self.refusals: Counter[Refusal] = Counter(dict.fromkeys(Refusal, 0))
+        self._gate = LogGate()
         self._stopping = False
         self._pause = threading.Event()
 
@@ -91,7 +118,7 @@ class TransferServer:
         if self._acceptor is not None:
             self._acceptor.join()
         with self._guard:
-            self._cut(self._idle)
+            self._cut(set(self._idle))
         self._workers.shutdown(wait=False, cancel_futures=True)
         drained = threading.Event()
         waiter = threading.Thread(target=self._await_workers, args=(drained,), daemon=True)
@@ -99,7 +126,7 @@ class TransferServer:
         if not drained.wait(grace_s):
             self._context.outgoing.cut()
             with self._guard:
-                self._cut(self._busy | self._idle)
+                self._cut(self._busy.union(self._idle))
             waiter.join()
 
     def _await_workers(self, drained: threading.Event) -> None:
@@ -114,20 +141,43 @@ class TransferServer:
 
     def _accept(self, listener: socket.socket) -> None:
         while not self._stopping:
-            self._slots.acquire()
             try:
                 connection, address = listener.accept()
             except OSError as error:
-                self._slots.release()
                 if not self._stopping:
                     event(logging.ERROR, "accept_failed", error=error)
                     self._pause.wait(ACCEPT_RETRY_S)
                 continue
+            peer = str(address[0])
+            if not self._take_slot():
+                connection.close()
+                self._refuse(Refusal.ALL_BUSY, peer, f"{self._context.settings.max_xceivers} operations are running")
+                continue
             try:
-                self._workers.submit(self._serve_connection, connection, str(address[0]))
+                self._workers.submit(self._serve_connection, connection, peer)
             except RuntimeError:
                 connection.close()
                 self._slots.release()
+
+    def _take_slot(self) -> bool:
+        """A thread for a new connection: a free one, or that of the connection that has been idle for longest."""
+        if self._slots.acquire(blocking=False):
+            return True
+        with self._guard:
+            if not self._idle:
+                return False
+            oldest, _ = self._idle.popitem(last=False)
+            self._cut({oldest})
+        self.refusals[Refusal.IDLE_EVICTED] += 1
+        return self._slots.acquire(timeout=EVICTION_WAIT_S)
+
+    def _refuse(self, reason: Refusal, peer: str, error: object, level: int = logging.WARNING) -> None:
+        """Counts a connection that is ended, and says so, once in a while for each peer."""
+        with self._guard:
+            self.refusals[reason] += 1
+        times = self._gate.passes(f"{reason} {peer}", time.monotonic())
+        if times:
+            event(level, "connection_dropped", peer=peer, reason=reason, error=error, times=times)
 
     def _serve_connection(self, connection: socket.socket, peer: str) -> None:
         stream = None
@@ -139,17 +189,21 @@ class TransferServer:
                 write_timeout_s=settings.write_timeout_ms / 1000,
             )
             self._serve_operations(stream, peer)
-        except (ConnectionError, CallTimeout) as error:
+        except CallTimeout as error:
+            self._refuse(Refusal.TIMEOUT, peer, error, logging.DEBUG)
+        except ConnectionError as error:
             event(logging.DEBUG, "connection_ended", peer=peer, error=error)
+        except ProtocolError as error:
+            self._refuse(Refusal.PROTOCOL, peer, error)
         except (SeamlessError, OSError) as error:
             event(logging.WARNING, "connection_dropped", peer=peer, error=error, kind=type(error).__name__)
         except Exception as error:  # noqa: BLE001 a fault in one operation must not end silently with its thread
-            event(logging.ERROR, "connection_fault", peer=peer, error=repr(error), at=_origin(error))
+            self._refuse(Refusal.FAULT, peer, f"{error!r} at {_origin(error)}", logging.ERROR)
         finally:
             if stream is not None:
                 with self._guard:
                     self._busy.discard(stream)
-                    self._idle.discard(stream)
+                    self._idle.pop(stream, None)
             connection.close()
             self._slots.release()
 
@@ -159,20 +213,27 @@ class TransferServer:
         while again and not self._stopping:
             with self._guard:
                 self._busy.discard(stream)
-                self._idle.add(stream)
+                self._idle[stream] = None
             before = Peer(peer, stream.bytes_sent, stream.bytes_received)
             head = stream.recv_or_end(OP_HEADER_BYTES)
             if head is None:
                 return
-            with self._guard:
-                self._idle.discard(stream)
-                self._busy.add(stream)
             stream.set_timeouts(read_timeout_s=settings.read_timeout_ms / 1000)
-            op = parse_op_header(head)
-            again = self._dispatch(stream, decode_op(op, stream.read_varint_delimited(op_bytes_max)), before)
+            kind = parse_op_header(head)
+            op = decode_op(kind, stream.read_varint_delimited(op_bytes_max))
+            with self._guard:
+                if self._idle.pop(stream, self) is self:
+                    return
+                self._busy.add(stream)
+            again = self._dispatch(stream, op, before)
             stream.set_timeouts(read_timeout_s=settings.socket_keepalive_ms / 1000)
 
     def _dispatch(self, stream: BlockingStream, op: Operation, peer: Peer) -> bool:
+        try:
+            check_op(op, self._context.identity())
+        except PipelineLoop as loop:
+            stream.sendall(OpResponse(Status.ERROR, first_bad_link=loop.address, message=loop.message).encode())
+            raise
         if isinstance(op, ReadBlockOp):
             return read_block(self._context, stream, op, peer)
         if isinstance(op, WriteBlockOp):

@@ -7,9 +7,11 @@ of poll and call, MSG_WAITALL fills a buffer in one call, and os.sendfile waits 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -132,11 +134,13 @@ class BlockingStream:
         return bytes(first) + self.recv_exactly(size - 1)
 
     def read_varint_delimited(self, limit_bytes: int) -> bytes:
-        """Reads a message that has its length, a varint, before it.
+        """Reads a message that has its length, a varint, before it, all of it within about one read time-out.
 
         Raises:
-            ProtocolError: longer than the limit. ConnectionError, CallTimeout: as `recv_exactly_into`.
+            ProtocolError: longer than the limit. ConnectionError: the stream ended first. CallTimeout: nothing came in
+                time, or the message did not end in time: a byte now and then does not keep the reader waiting.
         """
+        end_s = time.monotonic() + self.read_timeout_s if self.read_timeout_s else math.inf
         length = shift = 0
         for _ in range(_VARINT_BYTES_MAX):
             byte = self.recv_exactly(1)[0]
@@ -144,11 +148,33 @@ class BlockingStream:
             if byte < 0x80:
                 break
             shift += 7
+            self._require_time(end_s)
         else:
             raise ProtocolError(f"{self.peer}: length of a message takes more than {_VARINT_BYTES_MAX} bytes")
         if length > limit_bytes:
             raise ProtocolError(f"{self.peer}: message of {length} bytes is longer than {limit_bytes}")
-        return self.recv_exactly(length)
+        return self._recv_by(length, end_s)
+
+    def _recv_by(self, size: int, end_s: float) -> bytes:
+        """As `recv_exactly`, and ends when the time has passed although bytes still come."""
+        parts = []
+        while size:
+            try:
+                data = self.socket.recv(size, socket.MSG_WAITALL)
+            except BlockingIOError as error:
+                raise self._timed_out("send", self.read_timeout_s) from error
+            if not data:
+                raise ConnectionResetError(f"{self.peer} ended the stream {size} bytes before the end of a message")
+            self.bytes_received += len(data)
+            parts.append(data)
+            size -= len(data)
+            if size:
+                self._require_time(end_s)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _require_time(self, end_s: float) -> None:
+        if time.monotonic() >= end_s:
+            raise CallTimeout(f"{self.peer} took longer than {self.read_timeout_s:g} s to send a message")
 
     def sendall(self, data: Buffer, *, more: bool = False) -> None:
         """Writes all of `data`; `more` tells the kernel that the rest of the packet follows at once.

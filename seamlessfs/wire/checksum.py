@@ -27,6 +27,8 @@ _MASK = 0xFFFFFFFF
 _PIECE_BYTES = 1 << 16
 """Bytes that are copied or folded at a time: such buffers stay in the L2 cache and come from the heap."""
 
+_LOOK_BYTES = 1 << 20
+
 _POLYNOMIALS = {ChecksumType.CRC32: 0xEDB88320, ChecksumType.CRC32C: 0x82F63B78}
 
 
@@ -54,6 +56,11 @@ def _crc32c(data: Buffer, state: int) -> int:
 def _pieces(view: memoryview) -> Iterator[bytes]:
     for at in range(0, len(view), _PIECE_BYTES):
         yield bytes(view[at : at + _PIECE_BYTES])
+
+
+def piece_bytes(bytes_per_chunk: int) -> int:
+    """Whole chunks of about a megabyte, at least one: data to look at in one go, whatever size a writer chose."""
+    return max(1, _LOOK_BYTES // bytes_per_chunk) * bytes_per_chunk
 
 
 def checksums_size_bytes(kind: ChecksumType, bytes_per_chunk: int, data_length: int) -> int:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from seamlessfs.model.errors import ProtocolError
+from seamlessfs.wire.rpc.text import find_invalid_string
 
 M = TypeVar("M", bound=Message)
 
@@ -63,6 +64,20 @@ def parse_message(kind: type[M], body: bytes | bytearray | memoryview) -> M:
         message.ParseFromString(bytes(body))
     except DecodeError as error:
         raise ProtocolError(f"{kind.DESCRIPTOR.name} of {len(body)} bytes cannot be parsed: {error}") from error
+    return message
+
+
+def parse_message_with_text(kind: type[M], body: bytes) -> M:
+    """As `parse_message`, for messages that have strings: one that is not UTF-8 must not travel on as bytes.
+
+    Raises:
+        ProtocolError: as above, or a string is not UTF-8.
+    """
+    message = parse_message(kind, body)
+    if not body.isascii():
+        invalid = find_invalid_string(message)
+        if invalid is not None:
+            raise ProtocolError(f"{kind.DESCRIPTOR.name}: field {invalid} is not valid UTF-8")
     return message
 
 

@@ -25,7 +25,7 @@ from seamlessfs.wire.convert.blocks import (
 from seamlessfs.wire.convert.integers import to_signed, to_unsigned
 from seamlessfs.wire.pb.hadoop import datatransfer_pb2 as pb
 from seamlessfs.wire.pb.hadoop import hdfs_pb2, security_pb2
-from seamlessfs.wire.xfer.delimited import DelimitedBuffer, encode_delimited, parse_message
+from seamlessfs.wire.xfer.delimited import DelimitedBuffer, encode_delimited, parse_message_with_text
 from seamlessfs.wire.xfer.limits import op_bytes_max
 
 TRANSFER_VERSION = 28
@@ -124,7 +124,7 @@ class WriteBlockOp:
 
     @classmethod
     def from_body(cls, body: bytes) -> WriteBlockOp:
-        message = parse_message(pb.OpWriteBlockProto, body)
+        message = parse_message_with_text(pb.OpWriteBlockProto, body)
         return cls(
             block=extended_block_from_pb(message.header.baseHeader.block),
             client_name=message.header.clientName,
@@ -168,7 +168,7 @@ class ReadBlockOp:
 
     @classmethod
     def from_body(cls, body: bytes) -> ReadBlockOp:
-        message = parse_message(pb.OpReadBlockProto, body)
+        message = parse_message_with_text(pb.OpReadBlockProto, body)
         return cls(
             extended_block_from_pb(message.header.baseHeader.block),
             message.header.clientName,
@@ -194,7 +194,7 @@ class BlockChecksumOp:
 
     @classmethod
     def from_body(cls, body: bytes) -> BlockChecksumOp:
-        message = parse_message(pb.OpBlockChecksumProto, body)
+        message = parse_message_with_text(pb.OpBlockChecksumProto, body)
         return cls(extended_block_from_pb(message.header.block), is_composite(message.blockChecksumOptions))
 
 
@@ -227,7 +227,7 @@ class TransferBlockOp:
 
     @classmethod
     def from_body(cls, body: bytes) -> TransferBlockOp:
-        message = parse_message(pb.OpTransferBlockProto, body)
+        message = parse_message_with_text(pb.OpTransferBlockProto, body)
         return cls(
             extended_block_from_pb(message.header.baseHeader.block),
             message.header.clientName,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from seamlessfs.model.block import Checksum, ChecksumType
 from seamlessfs.wire.pb.hadoop import datatransfer_pb2 as pb
 from seamlessfs.wire.xfer.ack import Status
-from seamlessfs.wire.xfer.delimited import encode_delimited, parse_message
+from seamlessfs.wire.xfer.delimited import encode_delimited, parse_message, parse_message_with_text
 from seamlessfs.wire.xfer.ops import block_checksum_options, checksum_from_pb, checksum_to_pb, is_composite
 
 
@@ -71,7 +71,7 @@ class OpResponse:
         Raises:
             ProtocolError: not an answer.
         """
-        message = parse_message(pb.BlockOpResponseProto, body)
+        message = parse_message_with_text(pb.BlockOpResponseProto, body)
         read_info = None
         if message.HasField("readOpChecksumInfo"):
             info = message.readOpChecksumInfo
