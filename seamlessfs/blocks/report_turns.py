@@ -23,6 +23,11 @@ class ReportTurns:
         """The datanode has a report to give, or has to give one. One that is giving its report gives another."""
         self._waiting.setdefault(uuid, now_ms)
 
+    def anew(self, uuid: DatanodeUuid, now_ms: int) -> None:
+        """It can be asked from now on: a turn that it was given before went unheard."""
+        self._running.pop(uuid, None)
+        self.want(uuid, now_ms)
+
     def heard(self, uuid: DatanodeUuid, now_ms: int) -> None:
         """A part of its report has come."""
         if uuid in self._running:

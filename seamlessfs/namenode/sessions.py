@@ -139,6 +139,7 @@ class ControlService(pb_grpc.ControlServicer):
             older.end()
         self.sessions[session.uuid] = session
         self.core.recoverer.registered(session.uuid)
+        self.core.blocks.turns.anew(session.uuid, mono_ms())
         self.dispatch(self.core.blocks.ask_for_reports(mono_ms()))
         sender = asyncio.create_task(self._send(session, context))
         receiver = asyncio.create_task(self._receive(session, context))
