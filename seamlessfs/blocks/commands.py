@@ -48,9 +48,13 @@ class RequestReportCommand:
 
 @dataclass(frozen=True, slots=True)
 class InitRecoveryCommand:
-    """Stop who writes the replica, refuse older recoveries from now on, and say what is there."""
+    """Stop who writes the replica, refuse older recoveries from now on, and say what is there.
+
+    `storage_id`: where it should be; a datanode that has no such storage any more cannot say that there is nothing.
+    """
 
     uuid: DatanodeUuid
+    storage_id: StorageId
     block_id: BlockId
     generation_stamp: GenerationStamp
     recovery_id: GenerationStamp

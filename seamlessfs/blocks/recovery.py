@@ -54,19 +54,24 @@ class Phase(enum.Enum):
 
 
 class Finished(NamedTuple):
-    """The replicas on these storages are final, with the recovery id as stamp: the namespace may commit the block."""
+    """The replicas on these storages are final, with the recovery id as stamp: the namespace may commit the block.
+
+    `lost`: bytes that the namespace had promised and that no machine of the pipeline has kept.
+    """
 
     block_id: BlockId
     recovery_id: GenerationStamp
     length: int
+    lost: int
     storages: tuple[StorageId, ...]
 
 
 class Dropped(NamedTuple):
-    """The block never had a byte that anybody was promised: the namespace may drop it."""
+    """No datanode has a byte of the block: the namespace may drop it. `lost` as in Finished."""
 
     block_id: BlockId
     recovery_id: GenerationStamp
+    lost: int
 
 
 class Renew(NamedTuple):
@@ -89,6 +94,8 @@ class Running(NamedTuple):
 
 @dataclass(slots=True)
 class _Recovery:
+    """`spent`: the answers have been acted upon, in vain: only another attempt helps."""
+
     block: Block
     recovery_id: GenerationStamp
     length_max: int
@@ -101,6 +108,7 @@ class _Recovery:
     until_ms: int
     phase: Phase = Phase.ASKING
     reason: str = ""
+    spent: bool = False
     asked: dict[DatanodeUuid, FoundReplica | None] = field(default_factory=dict)
     length: int = 0
     updating: dict[DatanodeUuid, StorageId | None] = field(default_factory=dict)
@@ -179,13 +187,15 @@ class BlockRecoveries:
         for storage_id in (*recovery.pipeline, *recovery.others):
             where = self._locate(storage_id)
             if where.uuid is not None and where.connected:
-                steps += self._ask(recovery, where.uuid)
+                steps += self._ask(recovery, where.uuid, storage_id)
         return steps or self._consider(recovery, now_ms)
 
     def answer(self, block_id: BlockId, recovery_id: GenerationStamp, found: FoundReplica, now_ms: int) -> list[Step]:
         """A datanode says what it has. Answers to earlier recoveries are ignored."""
         recovery = self._current(block_id, recovery_id)
-        if recovery is None or recovery.phase not in (Phase.ASKING, Phase.WAITING) or found.uuid not in recovery.asked:
+        if recovery is None or recovery.spent or found.uuid not in recovery.asked:
+            return []
+        if recovery.phase not in (Phase.ASKING, Phase.WAITING):
             return []
         recovery.asked[found.uuid] = found
         return self._consider(recovery, now_ms)
@@ -216,7 +226,7 @@ class BlockRecoveries:
         for recovery in list(self._running.values()):
             if recovery.phase in (Phase.ASKING, Phase.WAITING) and uuid in recovery.asked:
                 del recovery.asked[uuid]
-                steps += self._consider(recovery, now_ms)
+                steps += [] if recovery.spent else self._consider(recovery, now_ms)
             elif recovery.phase is Phase.UPDATING and uuid in recovery.updating:
                 del recovery.updating[uuid]
                 recovery.reason = f"datanode {uuid} was lost"
@@ -227,11 +237,14 @@ class BlockRecoveries:
         """A datanode has registered: recoveries of blocks that it was given ask it."""
         steps: list[Step] = []
         for recovery in self._running.values():
-            if recovery.phase in (Phase.ASKING, Phase.WAITING) and any(
-                self._locate(storage_id).uuid == uuid for storage_id in recovery.pipeline
-            ):
+            given = [storage_id for storage_id in recovery.pipeline if self._locate(storage_id).uuid == uuid]
+            if not given or recovery.phase not in (Phase.ASKING, Phase.WAITING):
+                continue
+            if recovery.spent:
+                recovery.until_ms = now_ms
+            else:
                 recovery.asked.pop(uuid, None)
-                steps += self._ask(recovery, uuid)
+                steps += self._ask(recovery, uuid, given[0])
         return steps
 
     def tick(self, now_ms: int) -> list[Step]:
@@ -241,7 +254,7 @@ class BlockRecoveries:
             if recovery.phase is Phase.WAITING and now_ms >= recovery.until_ms:
                 steps.append(Renew(recovery.block.id))
                 recovery.until_ms = now_ms + self._settings.retry_max_ms
-            elif recovery.phase in (Phase.ASKING, Phase.WAITING):
+            elif recovery.phase in (Phase.ASKING, Phase.WAITING) and not recovery.spent:
                 steps += self._consider(recovery, now_ms)
             elif recovery.phase is Phase.UPDATING and now_ms >= recovery.until_ms:
                 recovery.reason = f"no answer of {', '.join(recovery.updating)}"
@@ -256,18 +269,19 @@ class BlockRecoveries:
         """The namespace has not done it: another attempt follows."""
         recovery = self._running.get(block_id)
         if recovery is not None:
+            recovery.spent = True
             self._wait(recovery, reason, now_ms)
 
     def _current(self, block_id: BlockId, recovery_id: GenerationStamp) -> _Recovery | None:
         recovery = self._running.get(block_id)
         return recovery if recovery is not None and recovery.recovery_id == recovery_id else None
 
-    def _ask(self, recovery: _Recovery, uuid: DatanodeUuid) -> list[Step]:
+    def _ask(self, recovery: _Recovery, uuid: DatanodeUuid, storage_id: StorageId) -> list[Step]:
         if uuid in recovery.asked:
             return []
         recovery.asked[uuid] = None
         block = recovery.block
-        return [InitRecoveryCommand(uuid, block.id, block.generation_stamp, recovery.recovery_id)]
+        return [InitRecoveryCommand(uuid, storage_id, block.id, block.generation_stamp, recovery.recovery_id)]
 
     def _consider(self, recovery: _Recovery, now_ms: int) -> list[Step]:
         """Decides, once everybody who can answer has answered or had the time to."""
@@ -285,7 +299,7 @@ class BlockRecoveries:
             return self._update(recovery, choice, now_ms)
         if isinstance(choice, Drop):
             recovery.phase = Phase.COMMITTING
-            return [Dropped(recovery.block.id, recovery.recovery_id)]
+            return [Dropped(recovery.block.id, recovery.recovery_id, recovery.block.length)]
         if recovery.phase is Phase.WAITING:
             recovery.reason = choice.reason
         else:
@@ -303,10 +317,12 @@ class BlockRecoveries:
 
     def _finish(self, recovery: _Recovery, now_ms: int) -> list[Step]:
         if not recovery.updated:
+            recovery.spent = True
             self._wait(recovery, recovery.reason, now_ms)
             return []
         recovery.phase = Phase.COMMITTING
-        return [Finished(recovery.block.id, recovery.recovery_id, recovery.length, tuple(recovery.updated))]
+        lost = max(0, recovery.block.length - recovery.length)
+        return [Finished(recovery.block.id, recovery.recovery_id, recovery.length, lost, tuple(recovery.updated))]
 
     def _wait(self, recovery: _Recovery, reason: str, now_ms: int, *, patient: bool = False) -> None:
         pause_ms = min(self._settings.retry_ms << min(recovery.attempt, 8), self._settings.retry_max_ms)

@@ -56,7 +56,7 @@ class Asked:
     """The question as it was put.
 
     Attributes:
-        block: as the namespace has it: its length is what readers were promised, at least.
+        block: as the namespace has it: its length is what was promised, by a sync or when the pipeline changed.
         length_max: the file's block size.
         pipeline: the datanodes that the writer was given, by storage.
         answers: what was found; of datanodes outside the pipeline too.
@@ -89,7 +89,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Nobody was ever told that a byte of the block is safe, and there is none."""
+    """There is no byte of the block, and none can come: nobody was told that one is safe, or all machines lost it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,10 @@ def choose(asked: Asked) -> Choice:
         return _nothing(asked)
     long_enough = [answer for answer in usable if answer.length >= block.length]
     if not long_enough:
-        most = max(answer.length for answer in usable)
-        return Wait(f"{block.length} bytes were synced, the longest replica has {most}; {_missing(asked.silent)}")
+        if not _all_is_said(asked, usable):
+            most = max(answer.length for answer in usable)
+            return Wait(f"{block.length} bytes are promised, the longest replica has {most}; {_missing(asked.silent)}")
+        long_enough = usable
     length = _length(block, long_enough)
     if length is None:
         if asked.awaited:
@@ -142,19 +144,36 @@ def _length(block: Block, replicas: Collection[FoundReplica]) -> int | None:
     return max(longest, min(growing))
 
 
+def _all_is_said(asked: Asked, usable: Sequence[FoundReplica]) -> bool:
+    """Whether nothing better than these replicas can come: the whole pipeline has answered, and each lost its process.
+
+    Machines that lost power together may have lost what was flushed and never synced; what is left is then all. One of
+    a newer stamp was chosen in the same way, by an earlier recovery that did not come to its end.
+    """
+    block, members = asked.block, {where.uuid for where in asked.pipeline.values()}
+    if (
+        asked.silent
+        or not asked.pipeline
+        or any(_in_doubt(answer, block, answer.uuid in members) for answer in asked.answers)
+    ):
+        return False
+    return all(each.state is ReplicaState.RWR or each.generation_stamp > block.generation_stamp for each in usable)
+
+
 def _nothing(asked: Asked) -> Choice:
     """No datanode has a byte of the block."""
     block = asked.block
-    if block.length:
-        return Wait(f"{block.length} bytes were synced, no replica is found; {_missing(asked.silent)}")
     members = {where.uuid for where in asked.pipeline.values()}
-    if any(answer.uuid in members and _proves_nothing(answer, block) for answer in asked.answers):
-        return Drop()
+    proof = next((each for each in asked.answers if each.uuid in members and _proves_nothing(each, block)), None)
+    if proof is not None:
+        if not block.length:
+            return Drop()
+        return Wait(f"{block.length} bytes are promised, and datanode {proof.uuid}, which lost nothing, has none")
     in_doubt = next((answer for answer in asked.answers if _in_doubt(answer, block, answer.uuid in members)), None)
     if in_doubt is not None:
         return Wait(f"datanode {in_doubt.uuid}: {in_doubt.error}")
-    if asked.silent or not asked.answers:
-        return Wait(f"no byte is found; {_missing(asked.silent)}")
+    if asked.silent or not asked.pipeline:
+        return Wait(f"no byte is found, {block.length} are promised; {_missing(asked.silent)}")
     return Drop()
 
 

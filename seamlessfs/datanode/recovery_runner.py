@@ -79,7 +79,7 @@ class RecoveryRunner:
             info.error = f"fault: {error!r}"
         else:
             if replica is None:
-                self._explain_absence(info)
+                self._explain_absence(info, order.storage_id)
                 return info
             state = replica.held.state if replica.held is not None else replica.state
             _describe(info, state, replica.block, replica.volume)
@@ -90,9 +90,12 @@ class RecoveryRunner:
             _describe(info, found[0], found[1], found[3])
         return info
 
-    def _explain_absence(self, info: pb.RecoveryInfo) -> None:
+    def _explain_absence(self, info: pb.RecoveryInfo, storage_id: str) -> None:
         """What follows from there being no replica."""
         failed = [volume for volume in self._store.volumes if volume.failed]
+        if storage_id and all(volume.storage_id != storage_id for volume in self._store.volumes):
+            info.error = f"nothing is found, and storage {storage_id}, where it should be, is not here any more"
+            return
         if failed:
             info.error = f"nothing is found, and {len(failed)} of {len(self._store.volumes)} volumes have failed"
         else:

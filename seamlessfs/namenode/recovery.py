@@ -123,6 +123,7 @@ class LeaseRecoverer:
     def registered(self, uuid: DatanodeUuid) -> None:
         """A datanode can be sent commands."""
         self._perform(self._blocks.node_up(uuid, mono_ms()))
+        self._wake.set()
 
     def disconnected(self, uuid: DatanodeUuid) -> None:
         self._perform(self._blocks.node_lost(uuid, mono_ms()))
@@ -218,7 +219,7 @@ class LeaseRecoverer:
         recovered = Block(step.block_id, step.recovery_id, step.length)
         release = await self.core.writer.submit(
             lambda tx: self.core.namespace.commit_recovered(
-                tx, self.core.own_context(), recovered, step.storages, self.has_replica(tx)
+                tx, self.core.own_context(), recovered, step.lost, step.storages, self.has_replica(tx)
             )
         )
         self._blocks.committed(step.block_id)
@@ -231,18 +232,28 @@ class LeaseRecoverer:
             bytes=step.length,
             replicas=len(step.storages),
         )
+        self._tell_loss(step)
         self._follow_block(step.block_id, release)
 
     async def _drop(self, step: Dropped) -> None:
         nothing = Block(step.block_id, step.recovery_id)
         release, gone = await self.core.writer.submit(
-            lambda tx: self.core.namespace.drop_recovered(tx, self.core.own_context(), nothing, self.has_replica(tx))
+            lambda tx: self.core.namespace.drop_recovered(
+                tx, self.core.own_context(), nothing, step.lost, self.has_replica(tx)
+            )
         )
         self._blocks.committed(step.block_id)
         self._follow_block(step.block_id, release)
         if gone is not None:
             event(LOG, "block_dropped", block=step.block_id, recovery=step.recovery_id)
+            self._tell_loss(step)
             self.core.forget_block(nothing)
+
+    def _tell_loss(self, step: Finished | Dropped) -> None:
+        """What no machine has kept although it was promised: a person must know."""
+        if step.lost:
+            inode_id = self._file_of.get(step.block_id, 0)
+            event(LOG, "promised_bytes_lost", logging.ERROR, inode=inode_id, block=step.block_id, bytes=step.lost)
 
     def _follow_block(self, block_id: BlockId, release: Release) -> None:
         """The recovery of a block has ended; what it belonged to may be gone meanwhile."""

@@ -21,6 +21,7 @@ def recovery_message(command: InitRecoveryCommand | UpdateReplicaCommand) -> pb.
             block_id=command.block_id,
             generation_stamp=command.generation_stamp,
             recovery_id=command.recovery_id,
+            storage_id=command.storage_id,
         )
     )
 

@@ -240,14 +240,20 @@ class Namespace:
         return recovering.release_silent(self._state, tx, ctx, path, has_replica, is_busy)
 
     def commit_recovered(
-        self, tx: Transaction, ctx: Context, recovered: Block, storages: tuple[StorageId, ...], has_replica: Ready
+        self,
+        tx: Transaction,
+        ctx: Context,
+        recovered: Block,
+        lost: int,
+        storages: tuple[StorageId, ...],
+        has_replica: Ready,
     ) -> Release:
-        return recovering.commit_recovered(self._state, tx, ctx, recovered, storages, has_replica)
+        return recovering.commit_recovered(self._state, tx, ctx, recovered, lost, storages, has_replica)
 
     def drop_recovered(
-        self, tx: Transaction, ctx: Context, recovered: Block, has_replica: Ready
+        self, tx: Transaction, ctx: Context, recovered: Block, lost: int, has_replica: Ready
     ) -> tuple[Release, BlockRecord | None]:
-        return recovering.drop_recovered(self._state, tx, ctx, recovered, has_replica)
+        return recovering.drop_recovered(self._state, tx, ctx, recovered, lost, has_replica)
 
     def recovering(self, view: ReadView) -> list[InodeId]:
         """Files whose release has begun and is not done: to be released again as reports come in."""

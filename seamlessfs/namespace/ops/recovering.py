@@ -144,18 +144,22 @@ def commit_recovered(
     tx: Transaction,
     ctx: Context,
     recovered: Block,
+    lost: int,
     storages: tuple[StorageId, ...],
     has_replica: HasReplica,
 ) -> Release:
     """The block was recovered: it takes its new stamp, length and storages, and the file is closed.
 
+    Args:
+        lost: by how many bytes it becomes shorter than was promised; more than that is refused.
+
     Raises:
-        RemoteIOError: the stamp is not newer than the block's, or the block would lose synced bytes.
+        RemoteIOError: the stamp is not newer than the block's, or the block would lose more.
     """
     found = _under_recovery(tx, recovered)
     if found is None:
         return Release(True, InodeId(0))
-    record, file = found
+    record, file = _without_lost(tx, *found, lost)
     record = record._replace(generation_stamp=recovered.generation_stamp, pipeline=storages)
     file = writing.commit(tx, ctx, file, record, recovered)
     tree.replace(tx, file)
@@ -163,9 +167,12 @@ def commit_recovered(
 
 
 def drop_recovered(
-    state: State, tx: Transaction, ctx: Context, recovered: Block, has_replica: HasReplica
+    state: State, tx: Transaction, ctx: Context, recovered: Block, lost: int, has_replica: HasReplica
 ) -> tuple[Release, BlockRecord | None]:
-    """Nobody ever had a byte of the block: it goes, and the file is closed.
+    """Nobody has a byte of the block: it goes, and the file is closed.
+
+    Args:
+        lost: as in `commit_recovered`.
 
     Returns:
         The block that is gone, for the daemon to invalidate, as well.
@@ -173,7 +180,7 @@ def drop_recovered(
     found = _under_recovery(tx, recovered)
     if found is None:
         return Release(True, InodeId(0)), None
-    record, file = found
+    record, file = _without_lost(tx, *found, lost)
     if record.length:
         raise RemoteIOError(
             f"{writing.block_name(record.block)} has {record.length} synced bytes and cannot be dropped"
@@ -210,6 +217,18 @@ def _under_recovery(view: ReadView, recovered: Block) -> tuple[BlockRecord, File
             f"Recovery {recovered.generation_stamp} of {writing.block_name(record.block)}: its stamp is not newer"
         )
     return record, file
+
+
+def _without_lost(tx: Transaction, record: BlockRecord, file: File, lost: int) -> tuple[BlockRecord, File]:
+    """The block and its file without bytes that were promised and that nobody has kept."""
+    if not lost:
+        return record, file
+    shorter = file._replace(length=file.length - lost)
+    tree.replace(tx, shorter)
+    pointer = tx.get(keys.inode(file.id))
+    if pointer is not None:
+        totals.gather(tx, keys.read_pointer(pointer)[0], Totals(bytes=-lost))
+    return record._replace(length=record.length - lost), shorter
 
 
 def _take(state: State, tx: Transaction, ctx: Context, file: File) -> File:

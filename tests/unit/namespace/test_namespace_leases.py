@@ -10,7 +10,7 @@ from seamlessfs.model.errors import (
     RecoveryInProgress,
     RemoteIOError,
 )
-from seamlessfs.model.ids import InodeId, StorageId
+from seamlessfs.model.ids import InodeId
 from seamlessfs.namespace.ops.recovering import Recoverable, Release
 from seamlessfs.store.records import BlockRecord, BlockState
 from tests.support.namespace_harness import PIPELINE, Harness
@@ -33,12 +33,12 @@ def begin(h: Harness, path: str) -> Recoverable:
     return release.recover
 
 
-def commit(h: Harness, block: Block, storages: tuple[StorageId, ...] = PIPELINE, *, ready: bool = True) -> Release:
-    return h.run(lambda tx: h.namespace.commit_recovered(tx, h.ctx(), block, storages, lambda _: ready))
+def commit(h: Harness, block: Block, *, lost: int = 0, ready: bool = True) -> Release:
+    return h.run(lambda tx: h.namespace.commit_recovered(tx, h.ctx(), block, lost, PIPELINE, lambda _: ready))
 
 
-def drop(h: Harness, block: Block, *, ready: bool = True) -> tuple[Release, BlockRecord | None]:
-    return h.run(lambda tx: h.namespace.drop_recovered(tx, h.ctx(), block, lambda _: ready))
+def drop(h: Harness, block: Block, *, lost: int = 0, ready: bool = True) -> tuple[Release, BlockRecord | None]:
+    return h.run(lambda tx: h.namespace.drop_recovered(tx, h.ctx(), block, lost, lambda _: ready))
 
 
 def is_closed(h: Harness, path: str = "/f") -> bool:
@@ -121,7 +121,25 @@ def test_recovering_drops_a_block_that_nobody_wrote(h: Harness) -> None:
         h.add_block(inode_id, client="A")
 
 
-def test_synced_bytes_are_never_dropped_or_cut(h: Harness) -> None:
+@pytest.mark.parametrize("kept", [0, 13])
+def test_bytes_that_every_machine_lost_are_given_up_only_when_that_is_said(h: Harness, kept: int) -> None:
+    inode_id = h.create("/f", client="A").inode_id
+    first = h.add_block(inode_id, client="A")
+    h.add_block(inode_id, client="A", previous=Block(first.id, first.generation_stamp, 100))
+    h.run(lambda tx: h.namespace.fsync(tx, h.ctx(), "/f", inode_id, "A", 40))
+    recoverable = begin(h, "/f")
+    recovered = Block(recoverable.record.id, recoverable.recovery_id, kept)
+    give_up = commit if kept else drop
+    with pytest.raises(RemoteIOError):
+        give_up(h, recovered, lost=39 - kept)
+    give_up(h, recovered, lost=40 - kept)
+    assert is_closed(h)
+    info = h.info("/f")
+    assert info is not None
+    assert info.length == 100 + kept
+
+
+def test_promised_bytes_are_not_dropped_or_cut(h: Harness) -> None:
     inode_id = h.create("/f", client="A").inode_id
     h.add_block(inode_id, client="A")
     h.run(lambda tx: h.namespace.fsync(tx, h.ctx(), "/f", inode_id, "A", 40))

@@ -325,14 +325,16 @@ class RequestReport(_message.Message):
     def __init__(self) -> None: ...
 
 class InitRecovery(_message.Message):
-    __slots__ = ("block_id", "generation_stamp", "recovery_id")
+    __slots__ = ("block_id", "generation_stamp", "recovery_id", "storage_id")
     BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
     GENERATION_STAMP_FIELD_NUMBER: _ClassVar[int]
     RECOVERY_ID_FIELD_NUMBER: _ClassVar[int]
+    STORAGE_ID_FIELD_NUMBER: _ClassVar[int]
     block_id: int
     generation_stamp: int
     recovery_id: int
-    def __init__(self, block_id: _Optional[int] = ..., generation_stamp: _Optional[int] = ..., recovery_id: _Optional[int] = ...) -> None: ...
+    storage_id: str
+    def __init__(self, block_id: _Optional[int] = ..., generation_stamp: _Optional[int] = ..., recovery_id: _Optional[int] = ..., storage_id: _Optional[str] = ...) -> None: ...
 
 class RecoveryInfo(_message.Message):
     __slots__ = ("block_id", "recovery_id", "found", "state", "generation_stamp", "length", "storage_id", "error", "running_since_stamp")
