@@ -9,7 +9,7 @@ export TMPDIR := $(CURDIR)/.work
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pyc
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all peers lint proto bench kill clean
+.PHONY: demo test test-all peers lint proto bench kill mutants clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
