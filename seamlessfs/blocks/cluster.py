@@ -166,7 +166,7 @@ class ClusterState:
     def register(
         self, datanode: DatanodeId, location: Location, storages: Iterable[StorageReport], now_ms: int
     ) -> DatanodeDescriptor:
-        """Adds a datanode, or takes a known one up again with unreported storages.
+        """Adds a datanode, or takes a known one up again with unreported storages; one it does not name has failed.
 
         Raises:
             RegistrationRefused: the cluster has more volumes than can be numbered.
@@ -185,8 +185,11 @@ class ClusterState:
         self._idcs.setdefault(location.idc, _IdcRecord())
         for storage in node.storages.values():
             storage.reported = False
-        for report in storages:
+        named = {report.storage_id: report for report in storages}
+        for report in named.values():
             self.update_storage(node, report)
+        for storage_id in node.storages.keys() - named.keys():
+            node.storages[storage_id].report = StorageReport(storage_id, failed=True)
         node.touch()
         self.refresh()
         return node

@@ -88,6 +88,7 @@ class BlockManager:
         self.turns.gone(datanode.uuid)
         self.turns.want(datanode.uuid, now_ms)
         self.sweeps.back(node.storages.values())
+        self.sweeps.leave([storage for storage in node.storages.values() if storage.report.failed])
         for storage in node.storages.values():
             self.judge.start_storage(storage)
         return node
