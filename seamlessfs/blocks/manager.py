@@ -76,6 +76,8 @@ class BlockManager:
     ) -> DatanodeDescriptor:
         """A datanode has registered, for the first time or again; its volumes are unreported from now on.
 
+        Its report is wanted once it can be asked for it (`ReportTurns.anew`).
+
         Raises:
             RegistrationRefused: the cluster has more volumes than can be numbered.
         """
@@ -86,7 +88,6 @@ class BlockManager:
                 self._bury(other)
         node = self.cluster.register(datanode, location, storages, now_ms)
         self.turns.gone(datanode.uuid)
-        self.turns.want(datanode.uuid, now_ms)
         self.sweeps.back(node.storages.values())
         self.sweeps.leave([storage for storage in node.storages.values() if storage.report.failed])
         for storage in node.storages.values():

@@ -41,7 +41,7 @@ class BlockSettings:
 
     stale_after_ms: int = 10_000
     dead_after_ms: int = 40_000
-    settle_ms: int = 30_000
+    settle_ms: int = 40_000
     idc_silent_fraction: float = 0.9
     idc_returned_fraction: float = 0.95
     idc_return_wait_ms: int = 600_000

@@ -62,7 +62,12 @@ class NamenodeSettings(BaseModel):
     safemode_hold_ms: int = Field(
         40_000, ge=0, description="How long after a start changes wait for the end of safe mode before being refused."
     )
-    settle_ms: int = Field(30_000, ge=0, description="Time after a start in which nothing is repaired or trimmed.")
+    settle_ms: int = Field(
+        40_000,
+        ge=0,
+        description="Time after a start in which nothing is copied or deleted; like dead_after_ms, as those that are "
+        "silent since then may be on their way.",
+    )
     report_turns_max: int = Field(
         6, ge=1, description="Full block reports at the same time (dfs.namenode.max.full.block.report.leases)."
     )

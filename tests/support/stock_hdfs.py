@@ -106,8 +106,8 @@ class StockHdfs:
         """
         self._make_web_folder()
         try:
-            self._start_namenode()
-            self.datanodes = [self._start_datanode(index) for index in range(self._datanodes_wanted)]
+            self.start_namenode()
+            self.datanodes = [self.start_datanode(index) for index in range(self._datanodes_wanted)]
             self._wait("live datanodes and the end of safe mode", lambda: self._is_ready() or None)
         except BaseException:
             self.stop()
@@ -128,7 +128,8 @@ class StockHdfs:
         found = [one.logged(r"Opened streaming server at \S*?:(\d+)") for one in self.datanodes]
         return [int(port) for port in found if port is not None]
 
-    def _start_namenode(self) -> None:
+    def start_namenode(self) -> None:
+        """Returns when it listens."""
         folder = self._configure("namenode", self._namenode_properties())
         if not (folder / "data/dfs/name/current").exists():
             command = self._command(folder, NAMENODE_CLASS, "-format", "-force")
@@ -141,7 +142,8 @@ class StockHdfs:
         self.port = int(self._wait("its RPC port", lambda: namenode.logged(r"NameNode RPC up at: \S*?:(\d+)")))
         self.http_port = int(self._wait("its web port", lambda: namenode.logged(r"Jetty bound to port (\d+)")))
 
-    def _start_datanode(self, index: int) -> StockProcess:
+    def start_datanode(self, index: int) -> StockProcess:
+        """Starts a datanode, the one with this number's data if there was one; the caller keeps it."""
         name = f"datanode{index}"
         return self._launch(name, self._configure(name, self._datanode_properties()), DATANODE_CLASS)
 
