@@ -26,6 +26,7 @@ from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.events import event
 from seamlessfs.namenode.ledger import Ledger
 from seamlessfs.namenode.recovery_messages import recovery_message
+from seamlessfs.namenode.turned_away import Refusal, TurnedAway
 from seamlessfs.namespace import counters
 from seamlessfs.security.secret import datanode_proof, make_nonce, namenode_proof, proofs_equal
 from seamlessfs.wire.pb.seamless import control_pb2 as pb
@@ -117,20 +118,23 @@ class ControlService(pb_grpc.ControlServicer):
         self.ledger = Ledger()
         self.control_bytes: Counter[tuple[str, str]] = Counter()
         self.handshakes = 0
+        self.turned_away = TurnedAway()
         core.dispatch = self.dispatch
 
     async def Session(self, request_iterator: object, context: Context) -> None:  # noqa: N802 - gRPC's name
         """One datanode's stream, from its first message to its end."""
         if self.handshakes >= HANDSHAKES_MAX:
+            self.turned_away.count(context.peer(), Refusal.TOO_MANY, f"{self.handshakes} streams register")
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{self.handshakes} streams register: come back")
         self.handshakes += 1
         try:
             session = await asyncio.wait_for(self._handshake(context), HANDSHAKE_TIMEOUT_S)
         except RegistrationRefused as error:
-            event(LOG, "datanode_refused", logging.WARNING, peer=context.peer(), reason=error)
+            self.turned_away.count(context.peer(), Refusal.REGISTRATION, error)
             await context.write(pb.FromNamenode(refused=pb.Refused(reason=str(error))))
             return
         except TimeoutError:
+            self.turned_away.count(context.peer(), Refusal.SILENT, f"not registered within {HANDSHAKE_TIMEOUT_S:g} s")
             return
         finally:
             self.handshakes -= 1
