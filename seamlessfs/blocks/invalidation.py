@@ -20,7 +20,7 @@ class Invalidations:
         self._cluster = cluster
         self._settings = settings
         self._waiting: dict[DatanodeUuid, dict[tuple[BlockId, int], tuple[GenerationStamp, str]]] = {}
-        self._sent: dict[int, dict[BlockId, int]] = {}
+        self._sent: dict[int, dict[BlockId, tuple[int, GenerationStamp]]] = {}
         self.waiting_replicas = 0
         self._overflowed: set[DatanodeUuid] = set()
         self._served: list[DatanodeUuid] = []
@@ -60,15 +60,32 @@ class Invalidations:
 
     def repeat(self, block_id: BlockId, stamp: GenerationStamp, storage: StorageState, now_ms: int) -> None:
         """The datanode still has it: told again, unless the command can still be on its way."""
-        sent_at_ms = self._sent.get(storage.index, {}).get(block_id)
-        if sent_at_ms is not None and now_ms - sent_at_ms >= self._settings.arrival_ms:
+        sent = self._sent.get(storage.index, {}).get(block_id)
+        if sent is not None and now_ms - sent[0] >= self._settings.arrival_ms:
             del self._sent[storage.index][block_id]
             self.add(block_id, stamp, storage, "deletion repeated")
 
     def outrun(self, block_id: BlockId, stamp: GenerationStamp, storage: StorageState) -> None:
         """The replica was finalised after the datanode was told to delete it: told again."""
-        if self._sent.get(storage.index, {}).pop(block_id, None) is not None:
+        sent = self._sent.get(storage.index, {}).pop(block_id, None)
+        if sent is not None and sent[1] >= stamp:
             self.add(block_id, stamp, storage, "deletion repeated")
+
+    def means(self, block_id: BlockId, stamp: GenerationStamp, storage: StorageState) -> bool:
+        """Whether a replica of this stamp is to be deleted. A deletion of an older one is void: it is no more."""
+        queue = self._waiting.get(storage.node.id.uuid, {})
+        waiting = queue.get((block_id, storage.index))
+        if waiting is not None:
+            if waiting[0] >= stamp:
+                return True
+            self.waiting_replicas -= 1
+            del queue[block_id, storage.index]
+            if not queue:
+                del self._waiting[storage.node.id.uuid]
+        sent = self._sent.get(storage.index, {})
+        if block_id in sent and sent[block_id][1] < stamp:
+            del sent[block_id]
+        return block_id in sent
 
     def confirm(self, block_id: BlockId, storage: StorageState) -> None:
         """The datanode does not have it any more."""
@@ -115,7 +132,7 @@ class Invalidations:
         for block_id, index in list(islice(queue, most)):
             stamp, cause = queue.pop((block_id, index))
             self.waiting_replicas -= 1
-            self._sent.setdefault(index, {})[block_id] = now_ms
+            self._sent.setdefault(index, {})[block_id] = now_ms, stamp
             doomed = DoomedReplica(block_id, stamp, self._cluster.storage(index).id)
             by_cause.setdefault(cause, []).append(doomed)
         if not queue:

@@ -23,7 +23,7 @@ from seamlessfs.blocks.invalidation import Invalidations
 from seamlessfs.blocks.placement import Picker, best_peer
 from seamlessfs.blocks.policy import ANYWHERE, NO_IDC, BlockFacts, FactsLookup, Random
 from seamlessfs.blocks.redundancy import Reason, Verdict, as_wanted, verify
-from seamlessfs.blocks.replica_book import ReplicaBook
+from seamlessfs.blocks.replica_book import CorruptReason, ReplicaBook
 from seamlessfs.blocks.reports import ReportJudge
 from seamlessfs.blocks.settings import BlockSettings
 from seamlessfs.blocks.transfers import Transfer, Transfers
@@ -262,7 +262,10 @@ class Repairer:
             self._invalidations.add(known.block.id, known.block.generation_stamp, replica, "surplus")
 
     def _drop_corrupt(self, known: BlockFacts, verdict: Verdict) -> None:
-        """Deletes corrupt replicas once enough confirmed valid ones are there to make the others from."""
+        """Deletes corrupt replicas once enough confirmed valid ones are there to make the others from.
+
+        One of an older stamp is named by a stamp below the block's: a recovery may have given it the right one since.
+        """
         marked = self._book.corrupt.get(known.block.id)
         if not marked:
             return
@@ -271,10 +274,10 @@ class Repairer:
         if sum(replica.confirmed for replica in valid) < min(2, wanted):
             return
         for index in list(marked):
-            storage = self._cluster.storage(index)
-            self._invalidations.add(
-                known.block.id, known.block.generation_stamp, storage, f"corrupt: {marked[index].value}"
-            )
+            storage, reason = self._cluster.storage(index), marked[index]
+            older = reason is CorruptReason.GENERATION_STAMP
+            stamp = GenerationStamp(known.block.generation_stamp - older)
+            self._invalidations.add(known.block.id, stamp, storage, f"corrupt: {reason.value}")
             self._book.remove(known.block.id, storage)
 
     def _delay(self, block_id: BlockId, until_ms: int) -> None:

@@ -78,8 +78,7 @@ class ReplicaBook:
 
     def add(self, block_id: BlockId, storage: StorageState, xxh3: int) -> bool:
         """Adds a replica of the block's version; False when its content differs from another one's."""
-        marked = self.corrupt.get(block_id)
-        if marked and storage.index in marked:
+        if not self._is_another_now(block_id, storage):
             return True
         if self.map.add(block_id, storage.index):
             self.touch(block_id)
@@ -96,6 +95,19 @@ class ReplicaBook:
             votes = self.divergent[block_id] = dict.fromkeys(self.map.replicas_of(block_id), known)
         votes[storage.index] = xxh3
         return False
+
+    def _is_another_now(self, block_id: BlockId, storage: StorageState) -> bool:
+        """Whether nothing is held against the storage's replica; what was said of an earlier version is forgotten.
+
+        A recovery gives replicas a new stamp: one that was reported under its old stamp, or unfinished, is valid then.
+        """
+        marked = self.corrupt.get(block_id, {})
+        if marked.get(storage.index) in (CorruptReason.GENERATION_STAMP, CorruptReason.NOT_FINALIZED):
+            del marked[storage.index]
+            if not marked:
+                del self.corrupt[block_id]
+            self.touch(block_id)
+        return storage.index not in marked
 
     def settle_divergence(self, block_id: BlockId, home_idc: str) -> None:
         """Marks what a majority, or in a tie the home IDC's only version, disagrees with; else all stay doubtful."""

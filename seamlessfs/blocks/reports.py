@@ -209,7 +209,7 @@ class ReportJudge:
     def judge(self, storage: StorageState, seen: SeenReplica, facts: FactsLookup, now_ms: int) -> None:
         """Decides what one reported replica is."""
         block_id, stamp = seen.block_id, seen.generation_stamp
-        if self._invalidations.doomed(block_id, storage):
+        if self._invalidations.means(block_id, stamp, storage):
             self._invalidations.repeat(block_id, stamp, storage, now_ms)
             return
         finalized = seen.state is ReplicaState.FINALIZED

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from seamlessfs.blocks.commands import InvalidateCommand, RequestReportCommand
+from seamlessfs.blocks.policy import BlockFacts
 from seamlessfs.blocks.replica_book import CorruptReason
 from seamlessfs.blocks.reports import ChangeKind, ReportPart
 from seamlessfs.model.block import Block, ReplicaState
@@ -66,6 +67,49 @@ def test_stale_stamp_goes_once_enough_valid_replicas_are_there() -> None:
     world.run(60_000)
     assert world.deleted == [("a-r0-n1", facts.block.id)]
     assert world.spread(facts) == {"a": 2, "b": 2}
+
+
+def recovered(world: World, late: str) -> BlockFacts:
+    """A block whose pipeline was recovered under a new stamp, committed before `late` has reported the new one."""
+    world.last_block_id += 1
+    block = Block(BlockId(world.last_block_id), STAMP, 1 << 20)
+    old = BlockFacts(block, IDC_2_2_SYNC, 4, "a", "b", False, world.now_ms)
+    storages = [world.datanodes[uuid].storage_id for uuid in HOLDERS]
+    world.facts_by_id[block.id] = old
+    world.manager.block_opened(old, storages)
+    for uuid in HOLDERS:
+        world.change(uuid, ChangeKind.RECEIVING, block)
+    world.last_stamp = STAMP + 5
+    new = replace(old, block=replace(block, generation_stamp=GenerationStamp(STAMP + 5)))
+    world.facts_by_id[block.id] = new
+    world.manager.block_opened(new, storages)
+    for uuid in HOLDERS:
+        if uuid != late:
+            world.store(uuid, new)
+    world.datanodes[late].disk[new.block.id] = Replica(new.block.generation_stamp, new.block.length)
+    return world.commit(new)
+
+
+@pytest.mark.parametrize("late_ms", [0, 2_000, 8_000])
+def test_a_replica_that_a_recovery_gave_a_new_stamp_is_kept_however_late_it_is_reported(late_ms: int) -> None:
+    world = World()
+    facts = recovered(world, HOLDERS[0])
+    world.run(late_ms)
+    world.change(HOLDERS[0], ChangeKind.RECEIVED, facts.block, 7)
+    world.run(60_000)
+    assert sorted(world.holders(facts)) == HOLDERS
+    assert world.manager.verdict(facts).satisfied
+    assert world.manager.book.corrupt == {}
+
+
+def test_a_full_report_shows_the_new_stamp_too() -> None:
+    world = World()
+    facts = recovered(world, HOLDERS[0])
+    world.run(2_000)
+    world.report(HOLDERS[0])
+    world.run(60_000)
+    assert sorted(world.holders(facts)) == HOLDERS
+    assert world.manager.book.corrupt == {}
 
 
 def test_wrong_length_is_not_counted() -> None:
