@@ -8,8 +8,6 @@ A replica that was held and never updated is on disk what it was: a restart find
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import logging
 import os
 from dataclasses import replace
@@ -26,7 +24,6 @@ from seamlessfs.model.errors import ChecksumMismatch, RecoveryInProgress, Replic
 from seamlessfs.model.ids import BlockId, GenerationStamp
 from seamlessfs.wire.checksum import verify
 
-WRITE_WAIT_S = 5.0
 HELD_STATES = (ReplicaState.RBW, ReplicaState.RWR, ReplicaState.FINALIZED, ReplicaState.RUR)
 
 
@@ -55,12 +52,14 @@ def hold(
             held = _holding(replica, stamp, recovery_id)
             if held is replica or store.swap(replica, held):
                 break
-    proven = _proven_length(held)
+    with store.disks.watching(held.volume):
+        proven = _proven_length(held)
     if proven == held.block.length:
         return held
     shorter = replace(held, block=Block(block_id, held.block.generation_stamp, proven))
     if not store.swap(held, shorter):
         raise RecoveryInProgress(f"Replica blk_{block_id} was taken by another recovery while it was read")
+    held.volume.add_used(proven - held.block.length)
     return shorter
 
 
@@ -110,10 +109,12 @@ def _holding(replica: Replica, stamp: GenerationStamp, recovery_id: GenerationSt
             return replica
         was, visible, files = replica.held.state, replica.held.visible_bytes, replica.held.files
         return replace(replica, held=Held(recovery_id, was, visible, files))
-    was = replica.state
+    was, checksum_bytes = replica.state, replica.checksum_bytes
     if replica.writer is not None:
-        _stop(replica.writer)
+        replica.writer.stop()
+        replica.writer.settle()
         found = replica.current()
+        checksum_bytes = replica.writer.disk_usage_bytes - found.length
         was = ReplicaState.RWR if replica.writer.distrusted else was
     held = Held(recovery_id, was, replica.visible_bytes, replica.files)
     event(
@@ -124,15 +125,7 @@ def _holding(replica: Replica, stamp: GenerationStamp, recovery_id: GenerationSt
         was=was.name,
         bytes=found.length,
     )
-    return replace(replica, block=found, state=ReplicaState.RUR, writer=None, held=held)
-
-
-def _stop(writer: ReplicaWriter) -> None:
-    """Stops the writer, and returns when what it has in hand is on disk."""
-    writer.stop()
-    if not writer.lock.acquire(timeout=WRITE_WAIT_S):
-        raise OSError(errno.ETIMEDOUT, f"Replica {writer}: its disk has not taken a packet for {WRITE_WAIT_S:g} s")
-    writer.lock.release()
+    return replace(replica, block=found, state=ReplicaState.RUR, checksum_bytes=checksum_bytes, writer=None, held=held)
 
 
 def _proven_length(replica: Replica) -> int:
@@ -164,6 +157,7 @@ def _make_final(store: ReplicaStore, replica: Replica, wanted: Block) -> None:
     with OpenReplica.open(*replica.held.files, replica.block.length) as opened:
         checksum = opened.checksum
     writer = ReplicaWriter.reopen(replica.volume, replica.block, replica.held.files, checksum)
+    replica.volume.add_used(writer.disk_usage_bytes - replica.disk_usage_bytes)
     visible = min(replica.held.visible_bytes, wanted.length)
     being_cut = replace(
         replica, writer=writer, held=Held(wanted.generation_stamp, replica.held.state, visible, replica.held.files)
@@ -172,16 +166,17 @@ def _make_final(store: ReplicaStore, replica: Replica, wanted: Block) -> None:
         writer.close()
         raise ReplicaNotFound(f"Replica blk_{wanted.id} was taken away")
     try:
-        writer.truncate(wanted.length)
-        writer.sync()
-        writer.restamp(wanted.generation_stamp)
-        layout.sync_directory(writer.meta_path.parent)
+        with store.disks.watching(replica.volume):
+            writer.fit_files()
+            writer.truncate(wanted.length)
+            writer.sync()
+            writer.restamp(wanted.generation_stamp)
+            layout.sync_directory(writer.meta_path.parent)
         store.finalize(writer)
     except BaseException:
-        files = (writer.data_path, writer.meta_path)
         left = Block(wanted.id, replica.block.generation_stamp, writer.on_disk_bytes)
-        back = replace(replica, block=left, held=Held(wanted.generation_stamp, replica.held.state, visible, files))
-        with contextlib.suppress(OSError):
-            writer.close()
-        store.swap(being_cut, back)
+        held = Held(wanted.generation_stamp, replica.held.state, visible, (writer.data_path, writer.meta_path))
+        sums = writer.disk_usage_bytes - writer.on_disk_bytes
+        writer.close()
+        store.swap(being_cut, replace(replica, block=left, checksum_bytes=sums, held=held))
         raise
