@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from seamlessfs.blocks.cluster import NodeState
@@ -11,6 +12,7 @@ from seamlessfs.model.errors import (
     IllegalArgument,
     NotEnoughDatanodes,
     NotReplicatedYet,
+    Retriable,
 )
 from seamlessfs.model.ids import DatanodeUuid, InodeId, StorageId
 from seamlessfs.namenode.core import Core, mono_ms
@@ -34,6 +36,9 @@ OVERWRITE = pb.OVERWRITE
 CREATE = pb.CREATE
 REPORT_POLL_S = 1.0
 
+PIPELINE_BACK_MS = 5000
+"""How long a reader of an open file is held while a namenode that has just started hears of no datanode that has it."""
+
 
 class NoTargets(Exception):
     """No datanode for a block now: the call is held, then refused.
@@ -56,17 +61,38 @@ class FileCalls:
 
     def get_block_locations(
         self, call: CallContext, request: pb.GetBlockLocationsRequestProto
-    ) -> pb.GetBlockLocationsResponseProto:
+    ) -> pb.GetBlockLocationsResponseProto | Awaitable[pb.GetBlockLocationsResponseProto]:
+        return self._block_locations(call, request) or self._block_locations_later(call, request)
+
+    def _block_locations(
+        self, call: CallContext, request: pb.GetBlockLocationsRequestProto
+    ) -> pb.GetBlockLocationsResponseProto | None:
+        """The answer; None while none of the datanodes has come back that know how long the open block is."""
         offset, length = to_signed(request.offset), to_signed(request.length)
         if offset < 0 or length < 0:
             raise IllegalArgument(
                 f"Negative {'offset' if offset < 0 else 'length'} is not supported. File: {request.src}"
             )
         found = self.core.namespace.get_blocks(self.core.view(), self.core.context(call), request.src, offset, length)
+        located = self.locator.located_blocks(found, call)
+        if self.locator.writer_out_of_sight(found, located):
+            return None
         if found.access_time_due:
             self.core.record_access(call, found.inode_id)
-        return pb.GetBlockLocationsResponseProto(
-            locations=located_blocks_to_pb(self.locator.located_blocks(found, call))
+        return pb.GetBlockLocationsResponseProto(locations=located_blocks_to_pb(located))
+
+    async def _block_locations_later(
+        self, call: CallContext, request: pb.GetBlockLocationsRequestProto
+    ) -> pb.GetBlockLocationsResponseProto:
+        """Waits for one of those datanodes: without it, readers would take what was flushed for not there."""
+        deadline = mono_ms() + PIPELINE_BACK_MS
+        while (left_ms := deadline - mono_ms()) > 0:
+            await self.core.wait_for_reports(self.core.reports, min(REPORT_POLL_S, left_ms / 1000))
+            if (answer := self._block_locations(call, request)) is not None:
+                return answer
+        raise Retriable(
+            f"The last block of {request.src} is being written, and none of its datanodes has come back to this "
+            f"namenode within {PIPELINE_BACK_MS / 1000:g} s: nobody can tell how long it is. Try again later"
         )
 
     def get_located_file_info(

@@ -52,6 +52,13 @@ class Locator:
             locations = tuple(blocks.storage_locations(block.pipeline, place, address))
         return LocatedBlock(self.extended(block), block.offset, locations, blocks.is_corrupt(block.block.id))
 
+    def writer_out_of_sight(self, found: FileBlocks, located: LocatedBlocks) -> bool:
+        """Whether the last block is being written to datanodes of which none is known: only they know its length."""
+        last = located.last_block
+        if found.last is None or last is None or not found.under_construction:
+            return False
+        return found.last.state is not BlockState.COMPLETE and bool(found.last.pipeline) and not last.locations
+
     def extended(self, block: FileBlock) -> ExtendedBlock:
         return ExtendedBlock(self.core.identity.pool_id, block.block)
 
