@@ -223,7 +223,7 @@ class Volume:
             if self.cluster_id and layout.read_properties(self._version_path).get("storageID") != self.storage_id:
                 raise OSError(errno.ENODEV, "its VERSION is of another storage")
             if self._paths is not None:
-                _try_writing(self._paths.tmp / PROBE_NAME)
+                _try_writing(self._paths.tmp / f"{PROBE_NAME}-{threading.get_ident()}")
         except CorruptStore as error:
             raise OSError(errno.EIO, error.message) from error
         except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 
@@ -78,7 +79,7 @@ def test_what_a_check_makes_of_errors(make_node: MakeNode, error: str, fails: bo
     node = make_node()
     volume = node.store.volumes[0]
     with (
-        FaultyCalls(node.folder, [Fault(call, match=f"*/{PROBE_NAME}", error=error)]) as calls,
+        FaultyCalls(node.folder, [Fault(call, match=f"*/{PROBE_NAME}-*", error=error)]) as calls,
         node.store.disks.failing(volume),
     ):
         volume.check()
@@ -92,7 +93,7 @@ def test_a_disk_that_hangs_fails_after_the_time_that_is_set(
 ) -> None:
     node = make_node(data_dirs=(tmp_path / "one", tmp_path / "two"))
     bad, good = node.store.volumes
-    with FaultyCalls(tmp_path / "one", [Fault("fsync", match=f"*/{PROBE_NAME}", delay_s=2.0)]):
+    with FaultyCalls(tmp_path / "one", [Fault("fsync", match=f"*/{PROBE_NAME}-*", delay_s=2.0)]):
         watch(node, timeout_s=0.2)
         until(lambda: bad.failed, "the volume to fail", 10)
     assert not good.failed
@@ -128,7 +129,16 @@ def test_an_odd_error_has_the_disk_tried_at_once(
 def test_a_read_only_disk_is_found_by_the_check(make_node: MakeNode, watch: Callable[..., DiskChecks]) -> None:
     node = make_node()
     assert write(node).final
-    with FaultyCalls(node.folder, [Fault("open", match=f"*/{PROBE_NAME}", error="EROFS", times=None)]):
+    with FaultyCalls(node.folder, [Fault("open", match=f"*/{PROBE_NAME}-*", error="EROFS", times=None)]):
         watch(node)
         until(lambda: node.store.volumes[0].failed, "the volume to fail", 10)
     assert node.store.find(block_id(1)) is None
+
+
+def test_checks_of_one_volume_at_the_same_time_do_not_disturb_each_other(make_node: MakeNode, tmp_path: Path) -> None:
+    (volume,) = make_node(data_dirs=(tmp_path / "one",)).store.volumes
+    slow = [Fault("fsync", match=f"*/{PROBE_NAME}-*", delay_s=0.2)]
+    with FaultyCalls(tmp_path, slow), ThreadPoolExecutor(2) as pool:
+        for check in [pool.submit(volume.check) for _ in range(20)]:
+            check.result()
+    assert not list(tmp_path.rglob(f"{PROBE_NAME}*"))
