@@ -87,7 +87,7 @@ class BlockReceiver:
         self._verify_always = not op.client_name or context.ledger.crosses(peer.address)
         self._waiting: deque[_Waiting] = deque()
         self._mirror: Mirror | None = None
-        self._told = self._woken = False
+        self._told = self._woken = self._stands = False
 
     def run(self) -> None:
         """Receives the block to its end.
@@ -103,6 +103,7 @@ class BlockReceiver:
             if self._acked_by_packet:
                 self._context.pipelines.begin(writer.block_id, self._op.targets)
             self._mirror = self._connect()
+            self._stands = True
             if self._acked_by_packet:
                 self._receive_acknowledged(writer)
             else:
@@ -336,10 +337,12 @@ class BlockReceiver:
             return Status.ERROR
 
     def _give_up(self, writer: ReplicaWriter) -> None:
-        """What a client wrote stays for a recovery; a copy, or a replica without a byte, is removed."""
-        if writer.state is ReplicaState.TEMPORARY or (
-            writer.on_disk_bytes == 0 and self._op.stage is Stage.PIPELINE_SETUP_CREATE
-        ):
+        """What a client writes stays for a recovery, from its first byte on; a copy is removed.
+
+        So is a new replica whose pipeline could not be made: the client takes another block then.
+        """
+        made = self._stands or self._op.stage is not Stage.PIPELINE_SETUP_CREATE
+        if writer.state is ReplicaState.TEMPORARY or not made:
             self._context.store.discard(writer)
         else:
             self._context.store.leave_open(writer)

@@ -80,6 +80,15 @@ def test_a_mirror_that_hangs_up_is_blamed_although_more_packets_are_on_their_way
     assert peer.ended()
 
 
+def test_a_pipeline_that_breaks_before_the_first_byte_can_be_recovered(make_node: MakeNode, connect: Any) -> None:
+    node = make_node()
+    started(connect, node).close()
+    peer = connect(node)
+    assert peer.ask(recovery(0, len(DATA))).status is Status.SUCCESS
+    peer.packet(0, 0, DATA)
+    assert peer.ack() == PipelineAck(0, (Status.SUCCESS,), (0,))
+
+
 def test_a_mirror_that_dies_while_nothing_is_written_is_told_at_once(
     make_node: MakeNode, connect: Any, mirror: ScriptedMirror
 ) -> None:
