@@ -121,7 +121,14 @@ class PipelineRepair:
                         f"{self._name()} of {self._file.path} cannot be written on after {window.acked} acknowledged "
                         f"bytes: {step.reason}"
                     )
-            log.info("pipeline_recovery path=%s block=%s event=%s", self._file.path, self._name(), event)
+            if isinstance(event, NotOffered | NotFilled | OpenFailed):
+                log.warning(
+                    "pipeline_recovery path=%s block=%s event=%s reason=%s",
+                    self._file.path,
+                    self._name(),
+                    type(event).__name__,
+                    event.reason,
+                )
 
     def _written(self, window: PacketWindow) -> Written:
         return Written(window.acked, window.sent, window.acked_packets, window.ended, window.data_acked, self.flushed)
