@@ -338,6 +338,7 @@ class Campaign:
         """Deletes what belonged to nobody at the look before: it must be gone at the next one."""
         busy = {era_of(path) for path in self.expected.open_paths()}
         for era in sorted(self.finished - busy):
+            self.catch_up()
             if era in self.expected.world:
                 self.do(Op(Kind.DELETE, era))
         homes = {"/" + who.replace(".", "/") for who in self.striker.gone}

@@ -21,6 +21,7 @@ class Seen:
     Attributes:
         contents: of those that the log says may be there, the ones whose beginning it is.
         policy: of a file that of its stamp, of a directory the one in force.
+        unread: its writer has it open and nobody else can read it now: only he may know that its datanodes died.
     """
 
     is_folder: bool
@@ -31,6 +32,7 @@ class Seen:
     is_open: bool = False
     contents: frozenset[str] = frozenset()
     modified_at_ms: int = 0
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,9 @@ def _folder_misfit(node: Folder, seen: Seen) -> str | None:
 def _file_misfit(node: File, seen: Seen) -> str | None:
     if seen.is_folder:
         return "is a directory, and must be a file"
-    if not node.least <= seen.length <= node.most:
+    if not seen.unread and not node.least <= seen.length <= node.most:
         return f"has {seen.length} bytes, and must have {node.least} to {node.most}"
-    if node.content not in seen.contents:
+    if not seen.unread and node.content not in seen.contents:
         return f"does not have the bytes of {node.content}"
     if node.closed is not None and node.closed == seen.is_open:
         return "is open, and must be closed" if seen.is_open else "is closed, and its writer has not closed it"
@@ -195,6 +197,12 @@ class Expected:
     def open_paths(self) -> Iterator[str]:
         """Files that somebody may still be writing."""
         return (path for path, node in self.world.items() if isinstance(node, File) and not node.closed)
+
+    def held(self) -> set[str]:
+        """Files whose writers are there and have not failed."""
+        return {path for path, node in self.world.items() if isinstance(node, File) and node.closed is False} - {
+            path for doubt in self.doubts for path in doubt.paths
+        }
 
     def contents(self) -> dict[str, set[str]]:
         """Contents that each file may have."""

@@ -23,6 +23,7 @@ NOT_OURS = frozenset({"/tmp"})
 """What a fresh namespace has."""
 
 READ_DEADLINE_S = 30.0
+HELD_DEADLINE_S = 3.0
 RECOVERY_DEADLINE_S = 60.0
 NO_PEER = ["no_peer_idc"]
 POLL_S = 0.3
@@ -61,6 +62,7 @@ class Inspector:
         """Every file and directory; and files that cannot be read."""
         self._contents = self.expected.contents()
         self._policied = {path for path, node in self.expected.possible() if isinstance(node, Folder) and node.policy}
+        self._held = self.expected.held()
         self._unreadable: list[Finding] = []
         return dict(self._walk("/")), self._unreadable
 
@@ -79,6 +81,10 @@ class Inspector:
     def _file(self, path: str, entry: FileStatus) -> Seen:
         placement = fetch_placement(self.client, path)
         data = self._read(path)
+        if data is None:
+            if not (placement.under_construction and path in self._held):
+                self._unreadable.append(Finding(path, f"cannot be read for {READ_DEADLINE_S:.0f} s: {self._error}"))
+            return Seen(False, entry.permission, placement.policy, entry.owner, unread=True, is_open=True)
         return Seen(
             is_folder=False,
             mode=entry.permission,
@@ -92,15 +98,16 @@ class Inspector:
             modified_at_ms=entry.modified_at_ms,
         )
 
-    def _read(self, path: str) -> bytes:
-        deadline = time.monotonic() + READ_DEADLINE_S
+    def _read(self, path: str) -> bytes | None:
+        """The file's bytes; None when no replica gives them in time."""
+        deadline = time.monotonic() + (HELD_DEADLINE_S if path in self._held else READ_DEADLINE_S)
         while True:
             try:
                 return self.client.read_file(path)
             except (SeamlessError, OSError) as error:
+                self._error = error
                 if time.monotonic() > deadline:
-                    self._unreadable.append(Finding(path, f"cannot be read for {READ_DEADLINE_S:.0f} s: {error}"))
-                    return b""
+                    return None
             time.sleep(POLL_S)
 
 
