@@ -262,7 +262,9 @@ class Repairer:
             self._invalidations.add(known.block.id, known.block.generation_stamp, replica, "surplus")
 
     def _drop_corrupt(self, known: BlockFacts, verdict: Verdict) -> None:
-        """Deletes corrupt replicas once enough confirmed valid ones are there to make the others from.
+        """Deletes corrupt replicas once every copy that they made owed is there.
+
+        Where no datanode can take one but those that have the corrupt ones, these go first, if two valid ones stay.
 
         One of an older stamp is named by a stamp below the block's: a recovery may have given it the right one since.
         """
@@ -271,7 +273,10 @@ class Repairer:
             return
         valid = self._book.replicas(known.block.id)
         wanted = sum(part.want for part in verdict.per_idc.values())
-        if sum(replica.confirmed for replica in valid) < min(2, wanted):
+        short = any(part.have < part.want for idc, part in verdict.per_idc.items() if idc != NO_IDC)
+        if sum(replica.confirmed for replica in valid) < min(2, wanted) or (
+            short and known.block.id not in self._stuck
+        ):
             return
         for index in list(marked):
             storage, reason = self._cluster.storage(index), marked[index]

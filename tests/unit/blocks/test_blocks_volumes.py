@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from seamlessfs.blocks.reports import ChangeKind
 from seamlessfs.model.cluster import StorageReport
 from seamlessfs.model.ids import StorageId
 from seamlessfs.model.policy import IDC_2_2_SYNC
@@ -60,3 +61,40 @@ def test_a_disk_that_is_back_counts_again_once_it_has_reported() -> None:
     world.run(3_000)
     assert LOST in {storage.node.id.uuid for storage in world.manager.book.replicas(facts.block.id)}
     assert not world.transfers
+
+
+def test_a_damaged_replica_goes_only_when_another_has_taken_its_place() -> None:
+    world = World()
+    facts = world.adopt(IDC_2_2_SYNC, HOLDERS)
+    world.run(3_000)
+    world.change(LOST, ChangeKind.CORRUPT, facts.block)
+    while not world.deleted:
+        world.step(100)
+        assert world.now_ms < 2_000_000
+    assert len(world.holders(facts)) == 4
+    assert world.deleted == [(LOST, facts.block.id)]
+    world.run(10_000)
+    assert world.deleted == [(LOST, facts.block.id)]
+    assert world.spread(facts) == {"a": 2, "b": 2}
+
+
+def test_where_nobody_else_can_take_a_copy_the_damaged_replica_makes_room() -> None:
+    """An IDC of two datanodes: the one with the damaged replica is the only one that can have the good one."""
+    world = World(2, 2, 1)
+    facts = world.adopt(IDC_2_2_SYNC, HOLDERS)
+    world.run(3_000)
+    world.change(LOST, ChangeKind.CORRUPT, facts.block)
+    world.run(60_000)
+    assert world.deleted == [(LOST, facts.block.id)]
+    assert world.spread(facts) == {"a": 2, "b": 2}
+    assert world.manager.book.corrupt == {}
+
+
+def test_with_one_good_replica_left_a_damaged_one_never_goes() -> None:
+    """What is left of the damaged one may be all there is, if the good one is lost too."""
+    world = World(2, 1, 1)
+    facts = world.adopt(IDC_2_2_SYNC, ["a-r0-n0", "b-r0-n0"])
+    world.run(3_000)
+    world.change("b-r0-n0", ChangeKind.CORRUPT, facts.block)
+    world.run(60_000)
+    assert world.deleted == []
