@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import posixpath
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -337,10 +338,11 @@ class Campaign:
     def _delete_finished(self, settled: set[str]) -> None:
         """Deletes what belonged to nobody at the look before: it must be gone at the next one."""
         busy = {era_of(path) for path in self.expected.open_paths()}
+        deleted: set[str] = set()
         for era in sorted(self.finished - busy):
-            self.catch_up()
-            if era in self.expected.world:
+            if era in self.expected.world and posixpath.dirname(era) not in deleted:
                 self.do(Op(Kind.DELETE, era))
+                deleted.add(era)
         homes = {"/" + who.replace(".", "/") for who in self.striker.gone}
         left = {path for path in self.expected.world if path in homes}
         self.finished = (self.finished & busy) | left | {era_of(path) for path in settled}
