@@ -164,10 +164,16 @@ class Repairer:
         return verdict
 
     def promote(self, known: BlockFacts) -> None:
-        """A committed block is not open any more: what was reported of it while it was is judged now."""
+        """A committed block is not open any more: what was reported of it while it was is judged now.
+
+        A report that came after the commit was judged at once, and outranks what was seen before it.
+        """
         opened = self._book.open.pop(known.block.id, None)
         if opened is not None:
+            judged = {index for index in opened.seen if self._book.map.has(known.block.id, index)}
             for index, seen in opened.seen.items():
+                if index in judged:
+                    continue
                 self._judge.judge_committed(self._cluster.storage(index), seen, known)
             silent = tuple(index for index in opened.pipeline if not self._book.map.has(known.block.id, index))
             if silent:

@@ -69,20 +69,25 @@ def test_stale_stamp_goes_once_enough_valid_replicas_are_there() -> None:
     assert world.spread(facts) == {"a": 2, "b": 2}
 
 
-def recovered(world: World, late: str) -> BlockFacts:
-    """A block whose pipeline was recovered under a new stamp, committed before `late` has reported the new one."""
+def opened(world: World) -> BlockFacts:
+    """A block that is being written through a pipeline of the four holders."""
     world.last_block_id += 1
     block = Block(BlockId(world.last_block_id), STAMP, 1 << 20)
-    old = BlockFacts(block, IDC_2_2_SYNC, 4, "a", "b", False, world.now_ms)
-    storages = [world.datanodes[uuid].storage_id for uuid in HOLDERS]
-    world.facts_by_id[block.id] = old
-    world.manager.block_opened(old, storages)
+    facts = BlockFacts(block, IDC_2_2_SYNC, 4, "a", "b", False, world.now_ms)
+    world.facts_by_id[block.id] = facts
+    world.manager.block_opened(facts, [world.datanodes[uuid].storage_id for uuid in HOLDERS])
     for uuid in HOLDERS:
         world.change(uuid, ChangeKind.RECEIVING, block)
+    return facts
+
+
+def recovered(world: World, late: str) -> BlockFacts:
+    """A block whose pipeline was recovered under a new stamp, committed before `late` has reported the new one."""
+    old = opened(world)
     world.last_stamp = STAMP + 5
-    new = replace(old, block=replace(block, generation_stamp=GenerationStamp(STAMP + 5)))
-    world.facts_by_id[block.id] = new
-    world.manager.block_opened(new, storages)
+    new = replace(old, block=replace(old.block, generation_stamp=GenerationStamp(STAMP + 5)))
+    world.facts_by_id[new.block.id] = new
+    world.manager.block_opened(new, [world.datanodes[uuid].storage_id for uuid in HOLDERS])
     for uuid in HOLDERS:
         if uuid != late:
             world.store(uuid, new)
@@ -100,6 +105,19 @@ def test_a_replica_that_a_recovery_gave_a_new_stamp_is_kept_however_late_it_is_r
     assert sorted(world.holders(facts)) == HOLDERS
     assert world.manager.verdict(facts).satisfied
     assert world.manager.book.corrupt == {}
+
+
+def test_what_was_seen_before_a_recovery_does_not_outrank_a_report_that_meets_the_commit() -> None:
+    world = World()
+    old = opened(world)
+    new = replace(old, block=replace(old.block, generation_stamp=GenerationStamp(STAMP + 5)), committed=True)
+    world.last_stamp = STAMP + 5
+    world.facts_by_id[old.block.id] = new
+    for uuid in HOLDERS:
+        world.store(uuid, new)
+    world.manager.block_committed(new)
+    assert world.manager.book.corrupt == {}
+    assert world.manager.finalized_count(new.block.id, new.block.generation_stamp) == {"a": 2, "b": 2}
 
 
 def test_a_full_report_shows_the_new_stamp_too() -> None:
