@@ -27,6 +27,9 @@ from seamlessfs.model.block import LocatedBlock, ReplicaLocation
 from seamlessfs.model.errors import CallTimeout, ChecksumMismatch, NoLiveReplica, SeamlessError
 from seamlessfs.model.ids import DatanodeUuid
 
+LENGTH_WAITS_S = (0.3, 0.6, 1.2, 2.4)
+"""Waits before the length of an open file is asked for again while no datanode of its last block tells it."""
+
 PREFETCH_BLOCKS = 10
 """Blocks whose locations are asked for at a time, as the Java client does."""
 
@@ -70,20 +73,26 @@ class FileReader:
         self._closed = False
 
     @classmethod
-    def open(cls, session: Session, path: str) -> FileReader:
-        """Asks for the blocks of a file.
+    def open(cls, session: Session, path: str, wait: Callable[[float], None] = time.sleep) -> FileReader:
+        """Asks for the blocks of a file; waits a little for one whose writer and datanodes have just died.
 
         Raises:
             FileNotFound: there is no such file, or it is a directory.
             NoLiveReplica: its last block is being written, and no datanode tells how much of it can be read.
         """
         block_size = session.options.block_size_bytes or 128 << 20
-        located = session.namenode.get_block_locations(path, 0, PREFETCH_BLOCKS * block_size)
-        last = located.last_block
-        open_length = 0
-        if last is not None and located.under_construction and not located.last_block_complete:
-            open_length = fetch_visible_length(session, last, path)
-        return cls(session, path, layout_of(located, open_length))
+        for wait_s in (*LENGTH_WAITS_S, None):
+            located = session.namenode.get_block_locations(path, 0, PREFETCH_BLOCKS * block_size)
+            last = located.last_block
+            if last is None or not located.under_construction or located.last_block_complete:
+                return cls(session, path, layout_of(located, 0))
+            try:
+                return cls(session, path, layout_of(located, fetch_visible_length(session, last, path)))
+            except NoLiveReplica:
+                if wait_s is None:
+                    raise
+            wait(wait_s)
+        raise AssertionError("the last round returns or raises")
 
     def pread(self, offset: int, length: int, parallel: bool = True) -> bytes:
         """Bytes [offset, offset + length), fewer at the end of the file.

@@ -39,6 +39,9 @@ LEASE_INTERVAL_MS = 1000
 REPORT_SPACING_MS = 50
 """Least time between looks at files that wait for reports, however many come."""
 
+TELL_AFTER_MS = 2000
+"""Age from which a recovery is worth a line in the log."""
+
 STANDSTILL_S = 0.2
 BUSY_MAX = 500
 """Blocks that are being recovered at a time on the namenode's own account; further files wait in turn."""
@@ -356,9 +359,10 @@ class LeaseRecoverer:
 
     def _tell_what_waits(self) -> None:
         """Each stuck recovery is in the log once for each reason that it has had."""
+        now_ms = mono_ms()
         for running in self.recoveries():
             file = self._files[running.inode_id]
-            if running.reason != file.told:
+            if running.reason != file.told and now_ms - running.since_mono_ms >= TELL_AFTER_MS:
                 file.told = running.reason
                 event(
                     LOG,
@@ -366,7 +370,7 @@ class LeaseRecoverer:
                     logging.WARNING,
                     inode=running.inode_id,
                     block=running.block_id,
-                    age_ms=mono_ms() - running.since_mono_ms,
+                    age_ms=now_ms - running.since_mono_ms,
                     reason=running.reason,
                 )
 
