@@ -9,7 +9,7 @@ export TMPDIR := $(CURDIR)/.work
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pyc
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all peers lint proto bench kill mutants clean
+.PHONY: demo test test-all peers lint proto bench kill mutants clean fuzz-wire
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,11 @@ kill: $(READY) .work
 # Bugs put in on purpose, each of which the tests must notice; SHARE=K/N runs a part.
 mutants: $(READY) .work
 	$(BIN)/python -m tests.mutants $(if $(SHARE),--share $(SHARE))
+
+# Looks for inputs that break a parser's promise, for SECONDS in all; the seed is printed, SEED=n repeats it.
+fuzz-wire: $(READY) .work
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED)) $(TARGETS)
 
 proto: $(READY) .work
 	$(BIN)/python proto/generate.py

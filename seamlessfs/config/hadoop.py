@@ -244,4 +244,4 @@ class _PropertyReader:
 
     def _data(self, text: str) -> None:
         if self._fields is not None and self._field:
-            self._fields[self._field] += text
+            self._fields[self._field] = self._fields.get(self._field, "") + text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from seamlessfs.model.ids import BlockId, StorageHint
 
 _HINT_BYTES = 4
+_SHIFT_MAX = 63
 
 
 def pack_names(*names: str) -> bytes:
@@ -58,6 +59,8 @@ def read_ids(value: bytes, at: int, count: int) -> tuple[BlockId, ...]:
     for _ in range(count):
         raw = shift = 0
         while value[at] > 0x7F:
+            if shift > _SHIFT_MAX:
+                raise ValueError(f"the number at byte {at} has more than 64 bits")
             raw |= (value[at] & 0x7F) << shift
             shift += 7
             at += 1

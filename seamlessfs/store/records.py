@@ -305,6 +305,7 @@ def decode_block(block_id: BlockId, value: bytes) -> BlockRecord:
         (home, peer), at = read_names(value, _BLOCK_HEAD.size, 2)
         pipeline, at = read_names(value, at + 1, value[at])
         hints = read_hints(value, at)
+        known_state = BlockState(state)
     except _BROKEN as error:
         raise CorruptStore(f"Record of block {block_id} cannot be read: {error}") from error
     return BlockRecord(
@@ -312,7 +313,7 @@ def decode_block(block_id: BlockId, value: bytes) -> BlockRecord:
         inode_id,
         stamp,
         length,
-        BlockState(state),
+        known_state,
         committed_at_ms,
         home,
         peer,
@@ -342,8 +343,8 @@ def encode_counters(record: Counters, txid: Txid) -> bytes:
 
 def decode_counters(value: bytes) -> Counters:
     _expect(value, _COUNTERS)
-    _, _, inode_id, block_id, stamp, committed_at_ms = _COUNTERS_HEAD.unpack(value)
-    return Counters(inode_id, block_id, stamp, committed_at_ms)
+    _, _, inode_id, block_id, stamp, committed_at_ms = _unpack(_COUNTERS_HEAD, value)
+    return Counters(InodeId(inode_id), BlockId(block_id), GenerationStamp(stamp), committed_at_ms)
 
 
 def encode_count(count: int, txid: Txid) -> bytes:
@@ -352,7 +353,7 @@ def encode_count(count: int, txid: Txid) -> bytes:
 
 def decode_count(value: bytes) -> int:
     _expect(value, _COUNT)
-    count: int = _COUNT_HEAD.unpack(value)[2]
+    count: int = _unpack(_COUNT_HEAD, value)[2]
     return count
 
 
@@ -363,8 +364,11 @@ def encode_identity(record: ClusterIdentity, txid: Txid) -> bytes:
 
 def decode_identity(value: bytes) -> ClusterIdentity:
     _expect(value, _IDENTITY)
-    _, _, namespace_id, created_at_ms = _IDENTITY_HEAD.unpack_from(value)
-    (cluster_id, pool_id), _ = read_names(value, _IDENTITY_HEAD.size, 2)
+    _, _, namespace_id, created_at_ms = _unpack(_IDENTITY_HEAD, value[: _IDENTITY_HEAD.size])
+    try:
+        (cluster_id, pool_id), _ = read_names(value, _IDENTITY_HEAD.size, 2)
+    except _BROKEN as error:
+        raise CorruptStore(f"Identity record of {len(value)} bytes is cut off or damaged: {error}") from error
     return ClusterIdentity(cluster_id, PoolId(pool_id), namespace_id, created_at_ms)
 
 
@@ -375,6 +379,13 @@ def encode_retry(response: bytes, txid: Txid) -> bytes:
 def decode_retry(value: bytes) -> bytes:
     _expect(value, _RETRY)
     return value[_MARK.size :]
+
+
+def _unpack(head: struct.Struct, value: bytes) -> tuple[int, ...]:
+    try:
+        return head.unpack(value)
+    except struct.error as error:
+        raise CorruptStore(f"Record of {len(value)} bytes is cut off or damaged: {error}") from error
 
 
 def _expect(value: bytes, kind: int) -> None:
