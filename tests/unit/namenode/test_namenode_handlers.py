@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from seamlessfs.namenode.file_calls import FileCalls
 from seamlessfs.namenode.main import handlers
 from seamlessfs.namenode.path_calls import PathCalls
+from seamlessfs.namenode.pipeline_calls import PipelineCalls
 from seamlessfs.namenode.placement_calls import PlacementCalls
 from seamlessfs.namenode.service_calls import ServiceCalls
 from seamlessfs.wire.rpc.protocols import (
@@ -22,14 +23,15 @@ from seamlessfs.wire.rpc.protocols import (
 )
 
 PARTS: dict[str, tuple[type, ...]] = {
-    CLIENT_PROTOCOL: (FileCalls, PathCalls, ServiceCalls),
+    CLIENT_PROTOCOL: (FileCalls, PipelineCalls, PathCalls, ServiceCalls),
     GET_USER_MAPPINGS_PROTOCOL: (ServiceCalls,),
     PLACEMENT_PROTOCOL: (PlacementCalls,),
 }
 
 NEEDED = """
     getFileInfo getListing getBlockLocations getServerDefaults getContentSummary getFsStats getDatanodeReport create
-    addBlock abandonBlock complete fsync renewLease recoverLease updateBlockForPipeline updatePipeline rename
+    addBlock abandonBlock complete fsync renewLease recoverLease updateBlockForPipeline updatePipeline
+    getAdditionalDatanode rename
     rename2 delete mkdirs setPermission setOwner setTimes setReplication setStoragePolicy unsetStoragePolicy
     getStoragePolicy getStoragePolicies checkAccess isFileClosed reportBadBlocks getPreferredBlockSize msync
     getHAServiceState setSafeMode getEZForPath getDelegationToken getDataEncryptionKey
@@ -49,7 +51,9 @@ def test_a_handler_has_its_methods_name_and_messages(protocol: str, method: str)
     messages = PROTOCOLS[protocol][method]
     hints = typing.get_type_hints(handler)
     assert hints["request"] is messages.request
-    assert hints["return"] is messages.response
+    answers = typing.get_args(hints["return"]) or (hints["return"],)
+    assert answers[0] is messages.response
+    assert answers[1:] in ((), (Awaitable[messages.response],))
 
 
 def test_the_methods_that_a_client_needs_are_there() -> None:
@@ -57,7 +61,7 @@ def test_the_methods_that_a_client_needs_are_there() -> None:
     assert set(handlers(PLACEMENT_PROTOCOL, *PARTS[PLACEMENT_PROTOCOL])) == {"getPlacement", "getTraffic"}
 
 
-@pytest.mark.parametrize("part", [FileCalls, PathCalls, ServiceCalls, PlacementCalls])
+@pytest.mark.parametrize("part", [FileCalls, PipelineCalls, PathCalls, ServiceCalls, PlacementCalls])
 def test_every_public_method_of_a_part_is_reached_by_some_name(part: type) -> None:
     reached = {handler_of(*key) for key in HANDLED}
     public = [member for name, member in inspect.getmembers(part, inspect.isfunction) if not name.startswith("_")]
