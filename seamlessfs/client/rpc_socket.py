@@ -92,7 +92,12 @@ class RpcSocket:
             data = self._socket.recv(_RECEIVE_BYTES)
             if not data:
                 raise ConnectionResetError("the server closed the connection")
-            responses = self._wire.receive_data(data)
+            try:
+                responses = self._wire.receive_data(data)
+            except ProtocolError as error:
+                raise ProtocolError(f"{_name(self.address)} does not answer in Hadoop RPC: {error}") from error
+            if len(responses) > 1:
+                raise ProtocolError(f"{_name(self.address)} gave {len(responses)} answers to one call")
             if responses:
                 return responses[0]
 

@@ -18,7 +18,7 @@ from seamlessfs.wire.pb.hadoop.rpc_pb2 import (
 )
 from seamlessfs.wire.rpc import frames
 from seamlessfs.wire.rpc.exceptions import error_for
-from seamlessfs.wire.rpc.limits import FRAME_BYTES_MAX, IPC_VERSION
+from seamlessfs.wire.rpc.limits import ERROR_CHARS_MAX, FRAME_BYTES_MAX, IPC_VERSION, METHOD_NAME_CHARS_MAX
 from seamlessfs.wire.rpc.text import as_text
 
 _SPAN_32 = 1 << 32
@@ -125,4 +125,5 @@ def _decode_response(frame: bytes) -> Response:
             raise ProtocolError(f"response of {size} bytes exceeds its frame of {len(frame)} bytes")
         body = memoryview(frame)[start : start + size]
     call_id = header.callId - _SPAN_32 if header.callId >= _HALF_32 else header.callId
-    return Response(call_id, Status(header.status), as_text(header.exceptionClassName), as_text(header.errorMsg), body)
+    class_name, message = as_text(header.exceptionClassName), as_text(header.errorMsg)
+    return Response(call_id, Status(header.status), class_name[:METHOD_NAME_CHARS_MAX], message[:ERROR_CHARS_MAX], body)

@@ -20,6 +20,9 @@ CALL_ID_MAX = (1 << 31) - 1
 METHOD_NAME_CHARS_MAX = 256
 """Longest name echoed in an error: a hostile name is cut, not repeated in full."""
 
+ERROR_CHARS_MAX = 1 << 16
+"""Longest text of an error that a client keeps: Java's stack lines fit, a hostile server's do not fill the memory."""
+
 HANDSHAKE_FRAME_BYTES_MAX = 1 << 20
 """Longest frame before the connection context. Deviation: stock takes 128 MiB from a peer that gave no name yet."""
 
