@@ -9,7 +9,7 @@ export TMPDIR := $(CURDIR)/.work
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pyc
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all peers lint proto bench kill mutants clean fuzz-wire
+.PHONY: demo test test-all peers lint proto bench kill powercut mutants clean fuzz-wire
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,10 @@ bench: $(READY) .work
 # N faults under load; SEED=... repeats a schedule.
 kill: $(READY) .work
 	$(BIN)/python -m tests.kill --faults $(or $(N),200) $(if $(SEED),--seed $(SEED))
+
+# N power cuts under load, as root; SEED=... repeats a schedule.
+powercut: $(READY) .work
+	$(BIN)/python -m tests.powercut --rounds $(or $(N),50) $(if $(SEED),--seed $(SEED))
 
 # Bugs put in on purpose, each of which the tests must notice; SHARE=K/N runs a part.
 mutants: $(READY) .work
