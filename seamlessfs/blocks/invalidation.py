@@ -9,6 +9,8 @@ from seamlessfs.blocks.commands import DoomedReplica, InvalidateCommand
 from seamlessfs.blocks.settings import BlockSettings
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp
 
+LONG_AGO_MS = -(1 << 62)
+
 
 class Invalidations:
     """Deletions by datanode: first waiting, then sent, then confirmed by a change or a report and forgotten.
@@ -64,6 +66,15 @@ class Invalidations:
         if sent is not None and now_ms - sent[0] >= self._settings.arrival_ms:
             del self._sent[storage.index][block_id]
             self.add(block_id, stamp, storage, "deletion repeated")
+
+    def told_anew(self, storage: StorageState) -> None:
+        """The datanode begins a session: what it was told in the one before may have ended with its process.
+
+        Its report decides: what it still has, it is told again to delete.
+        """
+        sent = self._sent.get(storage.index)
+        if sent is not None:
+            self._sent[storage.index] = {block_id: (LONG_AGO_MS, stamp) for block_id, (_, stamp) in sent.items()}
 
     def outrun(self, block_id: BlockId, stamp: GenerationStamp, storage: StorageState) -> None:
         """The replica was finalised after the datanode was told to delete it: told again."""

@@ -133,6 +133,7 @@ class ReportJudge:
 
     def start_storage(self, storage: StorageState) -> None:
         """A datanode has registered: what was gathered of earlier reports is void."""
+        self._invalidations.told_anew(storage)
         self._cursors.pop(storage.index, None)
         self._recent.pop(storage.index, None)
         self._parked.pop(storage.index, None)

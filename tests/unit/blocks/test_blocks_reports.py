@@ -301,3 +301,15 @@ def test_half_written_replicas_are_not_valid() -> None:
         world.datanodes[uuid].disk[facts.block.id] = Replica(STAMP, facts.block.length, state)
         world.report(uuid)
     assert world.manager.finalized_count(facts.block.id, STAMP) == {"a": 2}
+
+
+def test_who_died_before_it_deleted_what_it_was_told_to_is_told_again_when_it_is_back() -> None:
+    world = World()
+    facts = world.adopt(IDC_2_2_SYNC, HOLDERS)
+    world.remove(facts)
+    told = world.manager.tick(world.now_ms, world.facts)
+    assert {command.uuid for command in told if isinstance(command, InvalidateCommand)} == set(HOLDERS)
+    world.kill(HOLDERS[0])
+    world.connect(HOLDERS[0])
+    world.run(2_000)
+    assert HOLDERS[0] not in world.holders(facts)
