@@ -270,23 +270,25 @@ class Repairer:
     def _drop_corrupt(self, known: BlockFacts, verdict: Verdict) -> None:
         """Deletes corrupt replicas once every copy that they made owed is there.
 
-        Where no datanode can take one but those that have the corrupt ones, these go first, if two valid ones stay.
+        Where no datanode can take one but those that have the corrupt ones, these go first, if two valid ones stay;
+        those of an older stamp, which nobody can read, if one stays.
 
         One of an older stamp is named by a stamp below the block's: a recovery may have given it the right one since.
         """
         marked = self._book.corrupt.get(known.block.id)
         if not marked:
             return
-        valid = self._book.replicas(known.block.id)
+        valid = sum(replica.confirmed for replica in self._book.replicas(known.block.id))
         wanted = sum(part.want for part in verdict.per_idc.values())
         short = any(part.have < part.want for idc, part in verdict.per_idc.items() if idc != NO_IDC)
-        if sum(replica.confirmed for replica in valid) < min(2, wanted) or (
-            short and known.block.id not in self._stuck
-        ):
+        stuck = known.block.id in self._stuck
+        if short and not stuck:
             return
         for index in list(marked):
             storage, reason = self._cluster.storage(index), marked[index]
             older = reason is CorruptReason.GENERATION_STAMP
+            if valid < min(1 if older and stuck else 2, wanted):
+                continue
             stamp = GenerationStamp(known.block.generation_stamp - older)
             self._invalidations.add(known.block.id, stamp, storage, f"corrupt: {reason.value}")
             self._book.remove(known.block.id, storage)

@@ -6,10 +6,11 @@ import pytest
 
 from seamlessfs.blocks.commands import TransferCommand
 from seamlessfs.blocks.settings import BlockSettings
+from seamlessfs.model.block import Block, ReplicaState
 from seamlessfs.model.cluster import Link
-from seamlessfs.model.ids import DatanodeUuid
-from seamlessfs.model.policy import IDC_2_2_ASYNC, IDC_2_2_SYNC
-from tests.support.blocks_world import World
+from seamlessfs.model.ids import DatanodeUuid, GenerationStamp
+from seamlessfs.model.policy import IDC_2_2_ASYNC, IDC_2_2_SYNC, IDC_LOCAL_2
+from tests.support.blocks_world import STAMP, Replica, World
 
 A = ["a-r0-n0", "a-r1-n0"]
 B = ["b-r0-n0", "b-r1-n0"]
@@ -272,3 +273,16 @@ def test_no_second_crossing_while_the_first_is_under_way() -> None:
     world.run(60_000)
     assert world.spread(facts) == {"a": 2, "b": 2}
     assert world.crossed() == facts.block.length
+
+
+def test_an_old_replica_gives_way_on_the_only_datanode_that_can_take_the_missing_copy() -> None:
+    """Its writer went on with the other datanode alone: one valid replica, and what he left behind."""
+    world = World(idcs=1, racks=2, nodes=1)
+    world.last_stamp = STAMP + 5
+    facts = world.adopt(IDC_LOCAL_2, ["a-r0-n0"], peer="")
+    old = Block(facts.block.id, GenerationStamp(STAMP - 1), 9)
+    world.datanodes["a-r1-n0"].disk[old.id] = Replica(old.generation_stamp, old.length, ReplicaState.RWR)
+    world.report("a-r1-n0")
+    world.run(60_000)
+    assert world.deleted == [("a-r1-n0", facts.block.id)]
+    assert world.manager.verdict(facts).satisfied
