@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import heapq
+from itertools import islice
 from typing import NamedTuple
 
+from seamlessfs.blocks.policy import NO_IDC
 from seamlessfs.model.cluster import Link
 from seamlessfs.model.ids import BlockId
+
+_LOOKED_AT = 1_000
+"""Debts among which the oldest that can be paid is looked for."""
 
 
 class Owed(NamedTuple):
@@ -45,6 +50,7 @@ class DebtBook:
         self._queues: dict[Link, list[tuple[tuple[int, int], BlockId]]] = {}
         self._totals: dict[Link, LinkDebt] = {}
         self._taken: set[BlockId] = set()
+        self._since_ms: dict[BlockId, int] = {}
 
     def __len__(self) -> int:
         return len(self._owed)
@@ -52,7 +58,14 @@ class DebtBook:
     def of(self, block_id: BlockId) -> tuple[Owed, ...]:
         return self._owed.get(block_id, ())
 
-    def set(self, block_id: BlockId, owed: tuple[Owed, ...]) -> None:
+    def oldest(self) -> tuple[BlockId, int, tuple[Owed, ...]] | None:
+        """The block that has owed for the longest time, since when, and what; not what can never be paid."""
+        for block_id, since_ms in islice(self._since_ms.items(), _LOOKED_AT):
+            if any(item.idc != NO_IDC for item in self.of(block_id)):
+                return block_id, since_ms, self.of(block_id)
+        return None
+
+    def set(self, block_id: BlockId, owed: tuple[Owed, ...], now_ms: int = 0) -> None:
         """Replaces what the block owes."""
         before = self._owed.get(block_id, ())
         if owed == before:
@@ -61,8 +74,10 @@ class DebtBook:
             self._count(item, -1)
         if owed:
             self._owed[block_id] = owed
+            self._since_ms.setdefault(block_id, now_ms)
         else:
             self._owed.pop(block_id, None)
+            self._since_ms.pop(block_id, None)
         for item in owed:
             self._count(item, 1)
             if item.waiting and block_id not in self._taken:

@@ -7,6 +7,7 @@ from itertools import islice
 from seamlessfs.blocks.cluster import ClusterState, DatanodeDescriptor, StorageState
 from seamlessfs.blocks.commands import DoomedReplica, InvalidateCommand
 from seamlessfs.blocks.settings import BlockSettings
+from seamlessfs.blocks.workload import Waiting
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp
 
 LONG_AGO_MS = -(1 << 62)
@@ -24,7 +25,8 @@ class Invalidations:
         self._waiting: dict[DatanodeUuid, dict[tuple[BlockId, int], tuple[GenerationStamp, str]]] = {}
         self._sent: dict[int, dict[BlockId, tuple[int, GenerationStamp]]] = {}
         self.waiting_replicas = 0
-        self._overflowed: set[DatanodeUuid] = set()
+        self._overflowed: dict[DatanodeUuid, int] = {}
+        self._drained_at_ms = 0
         self._served: list[DatanodeUuid] = []
 
     def add(self, block_id: BlockId, generation_stamp: GenerationStamp, storage: StorageState, cause: str) -> None:
@@ -35,15 +37,21 @@ class Invalidations:
         queue = self._waiting.setdefault(uuid, {})
         if (block_id, storage.index) not in queue:
             if len(queue) >= self._settings.invalidations_max:
-                self._overflowed.add(uuid)
+                self._overflowed[uuid] = self._drained_at_ms
                 return
             self.waiting_replicas += 1
         queue[block_id, storage.index] = generation_stamp, cause
 
-    def take_overflowed(self) -> list[DatanodeUuid]:
-        """Datanodes whose queue was full and is empty now: what found no room is found again in their reports."""
-        found = [uuid for uuid in self._overflowed if uuid not in self._waiting and not self.unconfirmed(uuid)]
-        self._overflowed.difference_update(found)
+    def take_overflowed(self, now_ms: int) -> list[DatanodeUuid]:
+        """Datanodes whose queue was full and is empty now: what found no room is found again in their reports.
+
+        Not at once: for a while a report is not believed about replicas that were written a moment ago.
+        """
+        oldest_ms = now_ms - self._settings.recent_ms
+        late = [uuid for uuid, at_ms in self._overflowed.items() if at_ms < oldest_ms]
+        found = [uuid for uuid in late if uuid not in self._waiting and not self.unconfirmed(uuid)]
+        for uuid in found:
+            del self._overflowed[uuid]
         return found
 
     def unconfirmed(self, uuid: DatanodeUuid) -> int:
@@ -111,10 +119,19 @@ class Invalidations:
             for block_id in [b for b in sent if b >= first and (last is None or b <= last) and b not in reported]:
                 del sent[block_id]
 
+    def oldest(self) -> Waiting | None:
+        """The deletion that a datanode has left unconfirmed for the longest time."""
+        heads = [(*next(iter(sent.items())), index) for index, sent in self._sent.items() if sent]
+        if not heads:
+            return None
+        block_id, sent_at_ms, index = min(heads, key=lambda head: head[1])
+        node = self._cluster.storage(index).node
+        return Waiting("deletion", f"block {block_id}", sent_at_ms, f"on {node.id.hostname}, datanode {node.id.uuid}")
+
     def drop_datanode(self, node: DatanodeDescriptor) -> None:
         """A dead datanode is asked nothing; what it reports when it comes back is judged anew."""
         self.waiting_replicas -= len(self._waiting.pop(node.id.uuid, {}))
-        self._overflowed.discard(node.id.uuid)
+        self._overflowed.pop(node.id.uuid, None)
         for storage in node.storages.values():
             self._sent.pop(storage.index, None)
 
@@ -123,6 +140,7 @@ class Invalidations:
 
         Those that get none because of the total come first in the next tick.
         """
+        self._drained_at_ms = now_ms
         commands: list[InvalidateCommand] = []
         left = self._settings.invalidate_tick_max
         line = [uuid for uuid in self._waiting if uuid not in self._served] + self._served

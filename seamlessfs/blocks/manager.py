@@ -358,7 +358,7 @@ class BlockManager:
         self.cluster.refresh()
         self.judge.expire_recent(now_ms)
         self.judge.judge_parked(facts, now_ms)
-        for uuid in self.invalidations.take_overflowed():
+        for uuid in self.invalidations.take_overflowed(now_ms):
             self.turns.want(uuid, now_ms)
         commands = self.ask_for_reports(now_ms)
         self.sweeps.run(self.settings.sweep_max)

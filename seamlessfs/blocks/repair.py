@@ -77,6 +77,11 @@ class Repairer:
         self._stuck: dict[BlockId, None] = {}
         self._arriving: dict[BlockId, _Arriving] = {}
 
+    @property
+    def delayed(self) -> int:
+        """Blocks that are looked at again at a later time."""
+        return len(self._delayed)
+
     def evaluate_dirty(self, facts: FactsLookup, now_ms: int) -> None:
         """Evaluates up to `evaluate_max` blocks that changed."""
         while self._delayed and self._delayed[0][0] <= now_ms:
@@ -232,7 +237,7 @@ class Repairer:
             crossing = under_way > 0 and link.crosses
             waiting = count > under_way and not crossing and not held and idc != NO_IDC
             owed.append(Owed(link, idc, count, known.block.length, waiting, priority))
-        self.debts.set(block_id, tuple(owed))
+        self.debts.set(block_id, tuple(owed), now_ms)
         if not owed and retry is not None:
             del self.transfers.retries[block_id]
             self._stuck.pop(block_id, None)

@@ -14,6 +14,7 @@ from seamlessfs.blocks.policy import BlockFacts, FactsLookup
 from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook, SeenReplica
 from seamlessfs.blocks.settings import BlockSettings
 from seamlessfs.blocks.sweeps import Sweeps
+from seamlessfs.blocks.workload import Waiting
 from seamlessfs.model.block import ReplicaState
 from seamlessfs.model.ids import BlockId, GenerationStamp, StorageId
 
@@ -121,6 +122,7 @@ class ReportJudge:
         self._recent: dict[int, dict[BlockId, int]] = {}
         self._parked: dict[int, dict[BlockId, SeenReplica]] = {}
         self._parked_at = Counters(BlockId(0), GenerationStamp(0))
+        self._parked_since_ms = 0
 
     @property
     def parked(self) -> int:
@@ -130,6 +132,15 @@ class ReportJudge:
     @property
     def parked_bytes(self) -> int:
         return sum(seen.length for replicas in self._parked.values() for seen in replicas.values())
+
+    def oldest_parked(self) -> Waiting | None:
+        """A replica of those that have been parked for the longest time."""
+        for index, replicas in self._parked.items():
+            for seen in replicas.values():
+                node = self._book.cluster.storage(index).node
+                detail = f"stamp {seen.generation_stamp} on {node.id.hostname}, datanode {node.id.uuid}"
+                return Waiting("newer_replica", f"block {seen.block_id}", self._parked_since_ms, detail)
+        return None
 
     def start_storage(self, storage: StorageState) -> None:
         """A datanode has registered: what was gathered of earlier reports is void."""
@@ -222,7 +233,7 @@ class ReportJudge:
         known = facts(block_id)
         newest = self._counters()
         if stamp > newest.generation_stamp or (known is None and block_id > newest.block_id):
-            self._park(storage, seen)
+            self._park(storage, seen, now_ms)
         elif known is None:
             self._invalidations.add(block_id, stamp, storage, "no file has this block")
         elif not known.committed:
@@ -235,7 +246,8 @@ class ReportJudge:
             known = facts(seen.block_id)
             self._book.settle_divergence(seen.block_id, known.home_idc if known else "")
 
-    def _park(self, storage: StorageState, seen: SeenReplica) -> None:
+    def _park(self, storage: StorageState, seen: SeenReplica, now_ms: int) -> None:
+        self._parked_since_ms = self._parked_since_ms if self._parked else now_ms
         parked = self._parked.setdefault(storage.index, {})
         if len(parked) < self._settings.parked_max:
             parked[seen.block_id] = seen

@@ -24,3 +24,14 @@ def fetch_traffic(client: Client) -> pb.GetTrafficResponseProto:
     answer = client.namenode.channel.call(PLACEMENT_PROTOCOL, "getTraffic", pb.GetTrafficRequestProto())
     assert isinstance(answer, pb.GetTrafficResponseProto)
     return answer
+
+
+def fetch_health(client: Client) -> pb.GetHealthResponseProto:
+    """Every queue of the namenode and the oldest of what waits.
+
+    Raises:
+        AccessDenied: the caller is no superuser.
+    """
+    answer = client.namenode.channel.call(PLACEMENT_PROTOCOL, "getHealth", pb.GetHealthRequestProto())
+    assert isinstance(answer, pb.GetHealthResponseProto)
+    return answer

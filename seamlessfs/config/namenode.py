@@ -81,4 +81,7 @@ class NamenodeSettings(BaseModel):
     link_rate_bytes_per_s: int = Field(25_000_000, ge=1, description="Rate of background copies on each IDC link.")
     link_rates: dict[str, int] = Field({}, description="Rates of single links, as 'a>b' = bytes per second.")
     transfers_per_link: int = Field(4, ge=1, description="Background copies at the same time on one IDC link.")
+    stuck_after_ms: int = Field(
+        600_000, ge=100, description="Age at which the oldest debt, copy, deletion, recovery, ... is named in the log."
+    )
     map_size_bytes: int = Field(1 << 30, ge=1 << 20, description="First size of the store's map; it grows by itself.")

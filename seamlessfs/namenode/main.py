@@ -33,6 +33,7 @@ from seamlessfs.model.principal import Principal
 from seamlessfs.namenode.core import Core, mono_ms, wall_ms
 from seamlessfs.namenode.events import event
 from seamlessfs.namenode.file_calls import FileCalls
+from seamlessfs.namenode.health import Health
 from seamlessfs.namenode.locate import Locator
 from seamlessfs.namenode.monitor import Monitor
 from seamlessfs.namenode.path_calls import PathCalls
@@ -120,7 +121,8 @@ class Namenode:
         groups = GroupResolver({user: tuple(names) for user, names in settings.groups.items()})
         self.control = ControlService(self.core, self.secret, self.rules)
         self.recoverer = LeaseRecoverer(self.core)
-        self.monitor = Monitor(self.core)
+        self.health = Health(self.core, self.control)
+        self.monitor = Monitor(self.core, self.health)
         proxies = {user: ProxyRule(users=tuple(names)) for user, names in settings.proxy_users.items()}
         users = Users(groups, superuser, settings.supergroup, proxies)
         self.rpc = RpcServer(
@@ -128,6 +130,7 @@ class Namenode:
             lambda who: users.principal(who.user, who.real_user, who.peer[0], mono_ms()),
             RpcLimits(settings.connections_max, settings.calls_per_connection),
         )
+        self.health.rpc = self.rpc
         await self._listen()
 
     def _counters(self) -> Counters:
@@ -141,7 +144,7 @@ class Namenode:
         return {
             CLIENT_PROTOCOL: guarded(self.core, handlers(CLIENT_PROTOCOL, *parts)),
             GET_USER_MAPPINGS_PROTOCOL: handlers(GET_USER_MAPPINGS_PROTOCOL, service),
-            PLACEMENT_PROTOCOL: handlers(PLACEMENT_PROTOCOL, PlacementCalls(self.core, self.control)),
+            PLACEMENT_PROTOCOL: handlers(PLACEMENT_PROTOCOL, PlacementCalls(self.core, self.control, self.health)),
         }
 
     async def _listen(self) -> None:

@@ -9,6 +9,7 @@ import time
 
 from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.events import event
+from seamlessfs.namenode.health import Health
 from seamlessfs.namespace.context import Context
 
 LOG = logging.getLogger(__name__)
@@ -30,8 +31,9 @@ RETRY_INTERVAL_S = 30.0
 class Monitor:
     """Runs until cancelled; an error in one of its tasks ends the namenode, since a silent one would rot."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, health: Health) -> None:
         self.core = core
+        self.health = health
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -40,6 +42,7 @@ class Monitor:
             group.create_task(self._reaper())
             group.create_task(self.core.recoverer.run())
             group.create_task(self._retries())
+            group.create_task(self.health.run())
 
     def _context(self) -> Context:
         return self.core.own_context()

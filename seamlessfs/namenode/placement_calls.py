@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seamlessfs.model.policy import PlacementPolicy
 from seamlessfs.namenode.core import Core
+from seamlessfs.namenode.health import Health
 from seamlessfs.namenode.locate import WHOLE_FILE
 from seamlessfs.namenode.sessions import ControlService
 from seamlessfs.namespace.answers import FileBlock
@@ -14,9 +15,10 @@ from seamlessfs.wire.pb.seamless import placement_pb2 as pb
 class PlacementCalls:
     """What HDFS's protocols have no words for."""
 
-    def __init__(self, core: Core, control: ControlService) -> None:
+    def __init__(self, core: Core, control: ControlService, health: Health) -> None:
         self.core = core
         self.control = control
+        self.health = health
 
     def get_placement(self, call: CallContext, request: pb.GetPlacementRequestProto) -> pb.GetPlacementResponseProto:
         """Every replica of a file, judged by its policy."""
@@ -77,4 +79,16 @@ class PlacementCalls:
             )
         for link, debt in sorted(self.core.blocks.owed().items()):
             answer.debts.add(source=link.source, target=link.target, blocks=debt.blocks, bytes=debt.size_bytes)
+        return answer
+
+    def get_health(self, call: CallContext, request: pb.GetHealthRequestProto) -> pb.GetHealthResponseProto:
+        """Every queue and the oldest of what waits; for superusers."""
+        self.core.require_superuser(call)
+        answer = pb.GetHealthResponseProto(safe_mode=self.core.safe_mode)
+        if self.core.safe_mode:
+            answer.safe_mode_reason = self.core.standstill.why()
+        for queue in self.health.queues():
+            answer.queues.add(name=queue.name, length=queue.length, bound=queue.bound)
+        for each in self.health.oldest():
+            answer.oldest.add(**each._asdict())
         return answer

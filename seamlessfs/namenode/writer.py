@@ -146,6 +146,15 @@ class Writer:
         return self._applier.commits
 
     @property
+    def waiting_operations(self) -> int:
+        """Operations that the gathering batch has no room for."""
+        return len(self._queue)
+
+    @property
+    def limits(self) -> WriterLimits:
+        return self._limits
+
+    @property
     def unapplied_bytes(self) -> int:
         """Memory of what waits for the store."""
         return self._overlay.durable_bytes

@@ -60,6 +60,11 @@ class Leases:
             found.extend((holder, inode_id) for inode_id in files)
         return found
 
+    def most_silent(self, now_ms: int) -> tuple[str, int] | None:
+        """The holder that was heard of longest ago, and for how long it has been silent."""
+        silent = [(self.silent_ms(holder, now_ms), holder) for holder in self._renewed_at_ms]
+        return max(silent)[::-1] if silent else None
+
     def __len__(self) -> int:
         return len(self._renewed_at_ms)
 

@@ -294,6 +294,10 @@ class Namespace:
         """Whether `reap` has something to do."""
         return deleting.reapable(view)
 
+    def first_removed(self, view: ReadView) -> InodeId | None:
+        """What `reap` works on now."""
+        return deleting.first_removed(view)
+
     def set_permission(self, tx: Transaction, ctx: Context, path: str, permission: int) -> None:
         attributes.set_permission(tx, ctx, path, permission)
 

@@ -17,6 +17,9 @@ from seamlessfs.wire.pb.seamless import control_pb2 as pb
 from seamlessfs.wire.pb.seamless import control_pb2_grpc
 from tests.support.observe import until
 
+OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
+"""Each has a connection of its own, as processes of their own have."""
+
 
 class SaidDatanode:
     """Registers with a cluster's namenode; everything else is said by the test.
@@ -35,7 +38,7 @@ class SaidDatanode:
         self._secret = load_secret(cluster.secret_file)
         self._outbox: queue.Queue[pb.FromDatanode | None] = queue.Queue()
         address = f"{cluster.host}:{cluster.control_port}"
-        self._channel = grpc.insecure_channel(address, (("grpc.enable_http_proxy", 0),))
+        self._channel = grpc.insecure_channel(address, OPTIONS)
         self._call: Any = control_pb2_grpc.ControlStub(self._channel).Session(self._said())
         self._reader = threading.Thread(target=self._read, daemon=True)
 

@@ -6,6 +6,7 @@ from itertools import islice
 
 from seamlessfs.model.block import Block
 from seamlessfs.model.errors import DirectoryNotEmpty
+from seamlessfs.model.ids import InodeId
 from seamlessfs.namespace import access, block_rows, totals, tree
 from seamlessfs.namespace.context import Context
 from seamlessfs.security.permissions import Access
@@ -80,7 +81,14 @@ def reap(tx: Transaction, limit: int) -> list[Block]:
 
 def reapable(view: ReadView) -> bool:
     """Whether anything waits for the reaper."""
-    return next(iter(view.scan(*keys.all_removed())), None) is not None
+    return first_removed(view) is not None
+
+
+def first_removed(view: ReadView) -> InodeId | None:
+    """What the reaper works on now."""
+    for key, _ in view.scan(*keys.all_removed()):
+        return keys.read_removed(key)
+    return None
 
 
 def _reap_file(tx: Transaction, key: bytes, file: File, blocks: list[Block], limit: int) -> int:

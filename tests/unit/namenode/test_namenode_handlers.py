@@ -58,7 +58,7 @@ def test_a_handler_has_its_methods_name_and_messages(protocol: str, method: str)
 
 def test_the_methods_that_a_client_needs_are_there() -> None:
     assert set(NEEDED.split()) <= set(handlers(CLIENT_PROTOCOL, *PARTS[CLIENT_PROTOCOL]))
-    assert set(handlers(PLACEMENT_PROTOCOL, *PARTS[PLACEMENT_PROTOCOL])) == {"getPlacement", "getTraffic"}
+    assert set(handlers(PLACEMENT_PROTOCOL, *PARTS[PLACEMENT_PROTOCOL])) == {"getPlacement", "getTraffic", "getHealth"}
 
 
 @pytest.mark.parametrize("part", [FileCalls, PipelineCalls, PathCalls, ServiceCalls, PlacementCalls])

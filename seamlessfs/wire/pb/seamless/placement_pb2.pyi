@@ -77,6 +77,46 @@ class GetPlacementResponseProto(_message.Message):
     blocks: _containers.RepeatedCompositeFieldContainer[BlockPlacementProto]
     def __init__(self, inode_id: _Optional[int] = ..., policy: _Optional[str] = ..., write_mode: _Optional[str] = ..., length: _Optional[int] = ..., under_construction: bool = ..., blocks: _Optional[_Iterable[_Union[BlockPlacementProto, _Mapping]]] = ...) -> None: ...
 
+class GetHealthRequestProto(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class QueueProto(_message.Message):
+    __slots__ = ("name", "length", "bound")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    BOUND_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    length: int
+    bound: int
+    def __init__(self, name: _Optional[str] = ..., length: _Optional[int] = ..., bound: _Optional[int] = ...) -> None: ...
+
+class OldestProto(_message.Message):
+    __slots__ = ("kind", "what", "age_ms", "limit_ms", "detail")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_MS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    what: str
+    age_ms: int
+    limit_ms: int
+    detail: str
+    def __init__(self, kind: _Optional[str] = ..., what: _Optional[str] = ..., age_ms: _Optional[int] = ..., limit_ms: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class GetHealthResponseProto(_message.Message):
+    __slots__ = ("safe_mode", "safe_mode_reason", "queues", "oldest")
+    SAFE_MODE_FIELD_NUMBER: _ClassVar[int]
+    SAFE_MODE_REASON_FIELD_NUMBER: _ClassVar[int]
+    QUEUES_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIELD_NUMBER: _ClassVar[int]
+    safe_mode: bool
+    safe_mode_reason: str
+    queues: _containers.RepeatedCompositeFieldContainer[QueueProto]
+    oldest: _containers.RepeatedCompositeFieldContainer[OldestProto]
+    def __init__(self, safe_mode: bool = ..., safe_mode_reason: _Optional[str] = ..., queues: _Optional[_Iterable[_Union[QueueProto, _Mapping]]] = ..., oldest: _Optional[_Iterable[_Union[OldestProto, _Mapping]]] = ...) -> None: ...
+
 class GetTrafficRequestProto(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
