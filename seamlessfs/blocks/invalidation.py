@@ -10,8 +10,6 @@ from seamlessfs.blocks.settings import BlockSettings
 from seamlessfs.blocks.workload import Waiting
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp
 
-LONG_AGO_MS = -(1 << 62)
-
 
 class Invalidations:
     """Deletions by datanode: first waiting, then sent, then confirmed by a change or a report and forgotten.
@@ -75,14 +73,18 @@ class Invalidations:
             del self._sent[storage.index][block_id]
             self.add(block_id, stamp, storage, "deletion repeated")
 
-    def told_anew(self, storage: StorageState) -> None:
-        """The datanode begins a session: what it was told in the one before may have ended with its process.
+    def anew(self, storage: StorageState, now_ms: int) -> None:
+        """Its datanode has registered: what it was told before may be lost, so what it reports is told again."""
+        sent = self._sent.get(storage.index, {})
+        for block_id, (sent_at_ms, stamp) in sent.items():
+            sent[block_id] = min(sent_at_ms, now_ms - self._settings.arrival_ms), stamp
 
-        Its report decides: what it still has, it is told again to delete.
-        """
-        sent = self._sent.get(storage.index)
-        if sent is not None:
-            self._sent[storage.index] = {block_id: (LONG_AGO_MS, stamp) for block_id, (_, stamp) in sent.items()}
+    def unsent(self, command: InvalidateCommand) -> None:
+        """There was nobody to tell: it waits on."""
+        for replica in command.replicas:
+            storage = self._cluster.storage_by_id(replica.storage_id)
+            if storage is not None and self._sent.get(storage.index, {}).pop(replica.block_id, None) is not None:
+                self.add(replica.block_id, replica.generation_stamp, storage, command.cause)
 
     def outrun(self, block_id: BlockId, stamp: GenerationStamp, storage: StorageState) -> None:
         """The replica was finalised after the datanode was told to delete it: told again."""
@@ -121,10 +123,10 @@ class Invalidations:
 
     def oldest(self) -> Waiting | None:
         """The deletion that a datanode has left unconfirmed for the longest time."""
-        heads = [(*next(iter(sent.items())), index) for index, sent in self._sent.items() if sent]
+        heads = [(next(iter(sent.items())), index) for index, sent in self._sent.items() if sent]
         if not heads:
             return None
-        block_id, sent_at_ms, index = min(heads, key=lambda head: head[1])
+        (block_id, (sent_at_ms, _)), index = min(heads, key=lambda head: head[0][1][0])
         node = self._cluster.storage(index).node
         return Waiting("deletion", f"block {block_id}", sent_at_ms, f"on {node.id.hostname}, datanode {node.id.uuid}")
 

@@ -91,7 +91,7 @@ class BlockManager:
         self.sweeps.back(node.storages.values())
         self.sweeps.leave([storage for storage in node.storages.values() if storage.report.failed])
         for storage in node.storages.values():
-            self.judge.start_storage(storage)
+            self.judge.start_storage(storage, now_ms)
         return node
 
     def heartbeat(

@@ -142,12 +142,12 @@ class ReportJudge:
                 return Waiting("newer_replica", f"block {seen.block_id}", self._parked_since_ms, detail)
         return None
 
-    def start_storage(self, storage: StorageState) -> None:
+    def start_storage(self, storage: StorageState, now_ms: int) -> None:
         """A datanode has registered: what was gathered of earlier reports is void."""
-        self._invalidations.told_anew(storage)
         self._cursors.pop(storage.index, None)
         self._recent.pop(storage.index, None)
         self._parked.pop(storage.index, None)
+        self._invalidations.anew(storage, now_ms)
 
     def apply_part(self, storage: StorageState, part: ReportPart, facts: FactsLookup, now_ms: int) -> bool:
         """Applies one part of a full report; False when parts are missing and a new report is needed."""

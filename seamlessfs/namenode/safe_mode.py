@@ -74,6 +74,10 @@ def _refusal(core: Core, cannot: str) -> SafeMode:
     )
 
 
+async def _awaited(answer: Any) -> Any:
+    return await answer if inspect.isawaitable(answer) else answer
+
+
 def _guarded(core: Core, handler: Callable[..., Any], cannot: Callable[[Any], str]) -> Callable[..., Any]:
     def stands(call: CallContext) -> bool:
         """A repeated call is still told what was done the first time."""
@@ -83,8 +87,7 @@ def _guarded(core: Core, handler: Callable[..., Any], cannot: Callable[[Any], st
         await core.standstill.hold()
         if stands(call):
             raise _refusal(core, cannot(request))
-        answer = handler(call, request)
-        return await answer if inspect.isawaitable(answer) else answer
+        return await _awaited(handler(call, request))
 
     def answer(call: CallContext, request: Message) -> Any:
         if not stands(call):
@@ -100,15 +103,16 @@ def _located(core: Core, handler: Callable[..., Any]) -> Callable[..., Any]:
     """Datanodes that are on their way back are waited for: Java's client gives a block up that nobody has."""
 
     def complete(response: Any) -> bool:
-        return not core.safe_mode or all(block.locs for block in response.locations.blocks)
+        waits_itself = inspect.isawaitable(response)
+        return waits_itself or not core.safe_mode or all(block.locs for block in response.locations.blocks)
 
     async def hold(call: CallContext, request: Any) -> Any:
         deadline_ms = mono_ms() + core.standstill.patience_ms
         while (left_ms := deadline_ms - mono_ms()) > 0 and core.safe_mode:
             await core.wait_for_reports(core.reports, min(left_ms, LOOK_AGAIN_MS) / 1000)
-            if complete(response := handler(call, request)):
+            if complete(response := await _awaited(handler(call, request))):
                 return response
-        if complete(response := handler(call, request)):
+        if complete(response := await _awaited(handler(call, request))):
             return response
         raise _refusal(core, f"Zero blocklocations for {request.src}")
 

@@ -283,7 +283,7 @@ class ControlService(pb_grpc.ControlServicer):
             self.core.recoverer.updated(session.uuid, message.replica_updated)
 
     def dispatch(self, commands: Iterable[Command]) -> None:
-        """Sends commands to their datanodes; those of datanodes that are gone are dropped and decided anew later."""
+        """Sends commands to their datanodes; those of datanodes that are gone are decided anew later."""
         for command in commands:
             if isinstance(command, TransferCommand):
                 uuid, message = command.source.uuid, transfer_message(command)
@@ -296,6 +296,10 @@ class ControlService(pb_grpc.ControlServicer):
             session = self.sessions.get(uuid)
             if session is not None:
                 session.send(message)
+            elif isinstance(command, InvalidateCommand):
+                self.core.blocks.invalidations.unsent(command)
+            elif isinstance(command, TransferCommand):
+                self.core.blocks.transfer_result(command.transfer_id, False, "its source is gone", mono_ms())
 
 
 def storage_report(storage: pb.Storage) -> StorageReport:

@@ -200,6 +200,7 @@ def test_a_file_is_read_before_anything_is_reported(make: Callable[..., MiniClus
     with ExitStack() as stack:
         said = stack.enter_context(SaidDatanode(cluster, cluster.client_address("a")))
         said.register()
+        said.keep_alive()
         said.wait_for_turn()
         for node in cluster.datanodes:
             node.start()

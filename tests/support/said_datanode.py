@@ -35,6 +35,7 @@ class SaidDatanode:
         self.received: list[pb.FromNamenode] = []
         self.ended: grpc.StatusCode | None = None
         self._ip = ip
+        self._closed = threading.Event()
         self._secret = load_secret(cluster.secret_file)
         self._outbox: queue.Queue[pb.FromDatanode | None] = queue.Queue()
         address = f"{cluster.host}:{cluster.control_port}"
@@ -82,6 +83,15 @@ class SaidDatanode:
     def heartbeat(self, **fields: Any) -> None:
         self.say(heartbeat=pb.Heartbeat(storages=[self.storage()], **fields))
 
+    def keep_alive(self) -> None:
+        """Sends heartbeats from now on."""
+
+        def beat() -> None:
+            while not self._closed.wait(0.2):
+                self.heartbeat()
+
+        threading.Thread(target=beat, daemon=True).start()
+
     def report(self, *replicas: tuple[int, int, int], report_id: int = 1, last: bool = True) -> None:
         """A full report of one part: (block id, generation stamp, length) of finalised replicas."""
         rows = sorted(replicas)
@@ -106,6 +116,7 @@ class SaidDatanode:
         until(lambda: len(self.of("request_report")) >= count, f"turn {count} of {self.uuid}")
 
     def close(self) -> None:
+        self._closed.set()
         self._outbox.put(None)
         self._call.cancel()
         self._channel.close()

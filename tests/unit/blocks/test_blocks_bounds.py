@@ -213,6 +213,25 @@ def test_deletions_for_which_there_was_no_room_are_found_again_in_a_report() -> 
     assert all(not world.datanodes[uuid].disk for uuid in HOLDERS)
 
 
+def test_a_deletion_that_may_have_been_lost_is_told_again_once_its_datanode_is_back() -> None:
+    """The stream broke as it was sent, or before; no report but the one of the new registration follows."""
+    world = World()
+    lost, never_sent = (world.adopt(IDC_2_2_SYNC, HOLDERS) for _ in range(2))
+    world.run(world.settings.recent_ms + 3_000)
+    world.remove(lost)
+    assert deletions(world)[HOLDERS[0]] == 1
+    world.remove(never_sent)
+    world.now_ms += 1_000
+    commands = world.manager.tick(world.now_ms, world.facts)
+    (command,) = [each for each in commands if isinstance(each, InvalidateCommand) and each.uuid == HOLDERS[0]]
+    assert [replica.block_id for replica in command.replicas] == [never_sent.block.id]
+    world.manager.invalidations.unsent(command)
+    world.connect(HOLDERS[0])
+    assert not world.datanodes[HOLDERS[0]].disk.keys() - {lost.block.id, never_sent.block.id}
+    world.run(2_000)
+    assert world.datanodes[HOLDERS[0]].disk == {}
+
+
 # Figures and hints
 
 
