@@ -16,7 +16,7 @@ from seamlessfs.client.pipeline import PipelineSetupFailed
 from seamlessfs.client.pipeline_recovery import Rules
 from seamlessfs.client.pipeline_repair import FileBeingWritten, PipelineRepair
 from seamlessfs.client.session import Session
-from seamlessfs.model.block import Checksum, ExtendedBlock, LocatedBlock
+from seamlessfs.model.block import Checksum, ExtendedBlock, LocatedBlock, ReplicaLocation
 from seamlessfs.model.errors import NotEnoughDatanodes, NotReplicatedYet, RemoteIOError, SeamlessError
 from seamlessfs.model.ids import InodeId
 
@@ -92,6 +92,11 @@ class FileWriter:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         session.leases.add(self)
+
+    @property
+    def pipeline(self) -> tuple[ReplicaLocation, ...]:
+        """The datanodes that the open block is written to, nearest first; none between two blocks."""
+        return self._open.repair.pipeline if self._open is not None else ()
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Takes all of `data`, which the caller may change afterwards, and returns its size.

@@ -214,7 +214,9 @@ def _read_texts(values: dict[str, Any]) -> None:
     if isinstance(policy, str):
         if policy.upper() not in ReplacementPolicy.__members__:
             known = ", ".join(ReplacementPolicy.__members__)
-            raise ConfigurationError(f"replacement_policy ({_REPLACEMENT}.policy) is {policy!r}; expected {known}")
+            raise ConfigurationError(
+                f"replacement_policy is {policy!r}; expected {known} (Hadoop: {_REPLACEMENT}.policy)"
+            )
         values["replacement_policy"] = ReplacementPolicy[policy.upper()]
     if isinstance(values.get("topology_file"), os.PathLike):
         values["topology_file"] = os.fspath(values["topology_file"])

@@ -33,7 +33,7 @@ from seamlessfs.client.pipeline_recovery import (
     next_step,
 )
 from seamlessfs.client.session import Session
-from seamlessfs.model.block import Checksum, ExtendedBlock, LocatedBlock
+from seamlessfs.model.block import Checksum, ExtendedBlock, LocatedBlock, ReplicaLocation
 from seamlessfs.model.cluster import DatanodeInfo
 from seamlessfs.model.errors import NotEnoughDatanodes, SeamlessError
 from seamlessfs.model.ids import InodeId
@@ -82,6 +82,11 @@ class PipelineRepair:
         self._state = RecoveryState(located.locations)
         self._renewed = located.block
         self._pipeline: Pipeline | None = None
+
+    @property
+    def pipeline(self) -> tuple[ReplicaLocation, ...]:
+        """The datanodes that the block is written to, nearest first."""
+        return self._state.pipeline
 
     @property
     def lost(self) -> tuple[DatanodeInfo, ...]:

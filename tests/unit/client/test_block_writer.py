@@ -181,6 +181,7 @@ def fail_after_one(ack: PipelineAck | None) -> PipelineFailed:
 def test_failure_names_the_datanode_and_what_was_acknowledged(ack: PipelineAck | None, bad: int) -> None:
     error = fail_after_one(ack)
     assert error.bad_node_index == bad
+    assert error.restarting == (ack is not None and Status.OOB_RESTART in ack.replies)
     assert error.datanode.id.xfer_address in str(error)
 
 

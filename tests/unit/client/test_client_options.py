@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from seamlessfs.client.options import ClientOptions, make_options
+from seamlessfs.client.pipeline_recovery import ReplacementPolicy
 from seamlessfs.model.block import Checksum, ChecksumType
 from seamlessfs.model.errors import ConfigurationError
 
@@ -75,6 +76,28 @@ def test_arguments_win_over_the_hadoop_directory(tmp_path: Path) -> None:
     assert options.replication == 1
 
 
+_ON_FAILURE = "dfs_client_block_write_replace-datanode-on-failure"
+
+
+@pytest.mark.parametrize(
+    ("values", "policy", "best_effort"),
+    [
+        ({}, ReplacementPolicy.DEFAULT, True),
+        ({"policy": "ALWAYS", "best-effort": "false"}, ReplacementPolicy.ALWAYS, False),
+        ({"policy": "never"}, ReplacementPolicy.NEVER, True),
+        ({"enable": "true", "policy": "DEFAULT"}, ReplacementPolicy.DEFAULT, True),
+        ({"enable": "false", "policy": "ALWAYS"}, ReplacementPolicy.NEVER, True),
+    ],
+)
+def test_hadoops_names_say_when_a_lost_datanode_is_replaced(
+    tmp_path: Path, values: dict[str, str], policy: ReplacementPolicy, best_effort: bool
+) -> None:
+    settings = {f"{_ON_FAILURE}_{name}": value for name, value in values.items()}
+    folder = hadoop(tmp_path, fs_defaultFS="hdfs://cluster", **settings)
+    options = make_options(hadoop_conf_dir=folder, environment=NOTHING)
+    assert (options.replacement_policy, options.replacement_best_effort) == (policy, best_effort)
+
+
 def test_a_nameservice_is_looked_up(tmp_path: Path) -> None:
     (tmp_path / "hdfs-site.xml").write_text(
         "<configuration>"
@@ -106,7 +129,14 @@ def test_an_unknown_option_names_the_nearest() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("parallel_reads", 0), ("stripe_bytes", 0), ("block_tries", 0), ("connect_timeout_s", 0.0), ("umask", 0o1000)],
+    [
+        ("parallel_reads", 0),
+        ("stripe_bytes", 0),
+        ("block_tries", 0),
+        ("connect_timeout_s", 0.0),
+        ("umask", 0o1000),
+        ("timeout_per_target_s", -1.0),
+    ],
 )
 def test_values_out_of_range_are_named(name: str, value: float) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} is "):
@@ -119,7 +149,7 @@ def test_textual_values_are_read() -> None:
     assert options.checksum == Checksum(ChecksumType.CRC32)
 
 
-@pytest.mark.parametrize(("name", "value"), [("umask", "9"), ("checksum", "MD5")])
+@pytest.mark.parametrize(("name", "value"), [("umask", "9"), ("checksum", "MD5"), ("replacement_policy", "LATER")])
 def test_wrong_texts_are_named(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} is '{value}'; expected"):
         make_options(authority="nn", environment=NOTHING, **{name: value})
