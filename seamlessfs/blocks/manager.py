@@ -288,16 +288,6 @@ class BlockManager:
             and (length is None or seen.length == length)
         ]
 
-    def recoverable_length(self, block: Block) -> int | None:
-        """Bytes of an open block that every finalised replica of its generation stamp has; None if there is none."""
-        opened = self.book.open.get(block.id)
-        lengths = [
-            seen.length
-            for seen in (opened.seen.values() if opened else ())
-            if seen.state is ReplicaState.FINALIZED and seen.generation_stamp == block.generation_stamp
-        ]
-        return min(lengths, default=None)
-
     def ready(self, facts: BlockFacts, waited_ms: int = 0) -> bool:
         """Whether enough replicas are finalised for the file to be completed, as its policy says.
 

@@ -27,11 +27,13 @@ class RecoverySettings:
     """How patient recoveries are.
 
     Attributes:
-        answer_ms: wait for connected datanodes to say what they have; doubled each time that one was too slow, up to
+        answer_ms: wait for connected datanodes to say what they have, and after a start of the namenode for those that
+            have not registered yet; doubled each time that one was too slow, up to
             `answer_max_ms`, since a replica that was cut off is read as a whole.
         update_ms: wait for them to make their replicas final: a block is cut, digested and synced.
         retry_ms: wait before a recovery that ended in vain is started again; doubled each time up to `retry_max_ms`.
         look_again_ms: the same when every connected datanode has answered, and those that are missing are awaited.
+        idle_ms: between looks at recoveries that wait for another attempt: there may be very many.
         spacing_ms: somebody who asks for a recovery again cannot have it begin anew sooner.
     """
 
@@ -41,6 +43,7 @@ class RecoverySettings:
     retry_ms: int = 500
     retry_max_ms: int = 15_000
     look_again_ms: int = 60_000
+    idle_ms: int = 250
     spacing_ms: int = 1_000
 
 
@@ -114,6 +117,10 @@ class _Recovery:
     updating: dict[DatanodeUuid, StorageId | None] = field(default_factory=dict)
     updated: list[StorageId] = field(default_factory=list)
 
+    @property
+    def is_asking(self) -> bool:
+        return self.phase is Phase.ASKING
+
 
 class BlockRecoveries:
     """All recoveries under way, one a block. `now_ms` of every call comes from the same clock.
@@ -126,6 +133,9 @@ class BlockRecoveries:
         self._locate = locate
         self._settings = settings or RecoverySettings()
         self._running: dict[BlockId, _Recovery] = {}
+        self._active: dict[BlockId, _Recovery] = {}
+        """Those that are not waiting for another attempt."""
+        self._next_idle_look_ms = 0
 
     def __len__(self) -> int:
         return len(self._running)
@@ -144,9 +154,16 @@ class BlockRecoveries:
             return False
         return recovery.phase is not Phase.WAITING or now_ms - recovery.began_ms < self._settings.spacing_ms
 
+    @property
+    def active(self) -> int:
+        """Recoveries that do not wait for another attempt."""
+        return len(self._active)
+
     def next_ms(self) -> int | None:
         """When `tick` has something to do, as far as is known now."""
-        times = [each.until_ms for each in self._running.values() if each.phase is not Phase.COMMITTING]
+        times = [each.until_ms for each in self._active.values() if each.phase is not Phase.COMMITTING]
+        if len(self._active) < len(self._running):
+            times.append(self._next_idle_look_ms)
         return min(times, default=None)
 
     def start(
@@ -182,7 +199,7 @@ class BlockRecoveries:
             late,
             now_ms + patience_ms,
         )
-        self._running[block.id] = recovery
+        self._running[block.id] = self._active[block.id] = recovery
         steps: list[Step] = []
         for storage_id in (*recovery.pipeline, *recovery.others):
             where = self._locate(storage_id)
@@ -234,36 +251,54 @@ class BlockRecoveries:
         return steps
 
     def node_up(self, uuid: DatanodeUuid, now_ms: int) -> list[Step]:
-        """A datanode has registered: recoveries of blocks that it was given ask it."""
+        """A datanode has registered: recoveries of blocks that it was given ask it, also if they were at an end."""
         steps: list[Step] = []
         for recovery in self._running.values():
+            if recovery.phase not in (Phase.ASKING, Phase.WAITING):
+                continue
             given = [storage_id for storage_id in recovery.pipeline if self._locate(storage_id).uuid == uuid]
-            if not given or recovery.phase not in (Phase.ASKING, Phase.WAITING):
+            if not given:
                 continue
             if recovery.spent:
-                recovery.until_ms = now_ms
-            else:
-                recovery.asked.pop(uuid, None)
-                steps += self._ask(recovery, uuid, given[0])
+                recovery.until_ms = self._next_idle_look_ms = now_ms
+                continue
+            recovery.asked.pop(uuid, None)
+            steps += self._ask(recovery, uuid, given[0])
+            until_ms = now_ms + self._settings.answer_ms
+            self._enter(recovery, Phase.ASKING, max(until_ms, recovery.until_ms) if recovery.is_asking else until_ms)
         return steps
+
+    def given_up(self, now_ms: int) -> list[Step]:
+        """Some datanode counts as dead from now on: nobody waits for it any more."""
+        return [
+            step
+            for recovery in list(self._running.values())
+            if recovery.phase is Phase.WAITING and not recovery.spent
+            for step in self._consider(recovery, now_ms)
+        ]
 
     def tick(self, now_ms: int) -> list[Step]:
         """Lets time pass."""
         steps: list[Step] = []
-        for recovery in list(self._running.values()):
-            if recovery.phase is Phase.WAITING and now_ms >= recovery.until_ms:
-                steps.append(Renew(recovery.block.id))
-                recovery.until_ms = now_ms + self._settings.retry_max_ms
-            elif recovery.phase in (Phase.ASKING, Phase.WAITING) and not recovery.spent:
+        for recovery in list(self._active.values()):
+            if recovery.phase is Phase.ASKING:
                 steps += self._consider(recovery, now_ms)
             elif recovery.phase is Phase.UPDATING and now_ms >= recovery.until_ms:
                 recovery.reason = f"no answer of {', '.join(recovery.updating)}"
                 steps += self._finish(recovery, now_ms)
+        if now_ms < self._next_idle_look_ms:
+            return steps
+        self._next_idle_look_ms = now_ms + self._settings.idle_ms
+        for recovery in self._running.values():
+            if recovery.phase is Phase.WAITING and now_ms >= recovery.until_ms:
+                steps.append(Renew(recovery.block.id))
+                recovery.until_ms = now_ms + self._settings.retry_max_ms
         return steps
 
     def committed(self, block_id: BlockId) -> None:
         """The namespace has done what it was told, or has no such open block any more."""
         self._running.pop(block_id, None)
+        self._active.pop(block_id, None)
 
     def refused(self, block_id: BlockId, reason: str, now_ms: int) -> None:
         """The namespace has not done it: another attempt follows."""
@@ -275,6 +310,13 @@ class BlockRecoveries:
     def _current(self, block_id: BlockId, recovery_id: GenerationStamp) -> _Recovery | None:
         recovery = self._running.get(block_id)
         return recovery if recovery is not None and recovery.recovery_id == recovery_id else None
+
+    def _enter(self, recovery: _Recovery, phase: Phase, until_ms: int = 0) -> None:
+        recovery.phase, recovery.until_ms = phase, until_ms
+        if phase is Phase.WAITING:
+            self._active.pop(recovery.block.id, None)
+        else:
+            self._active[recovery.block.id] = recovery
 
     def _ask(self, recovery: _Recovery, uuid: DatanodeUuid, storage_id: StorageId) -> list[Step]:
         if uuid in recovery.asked:
@@ -288,17 +330,17 @@ class BlockRecoveries:
         where = {storage_id: self._locate(storage_id) for storage_id in (*recovery.pipeline, *recovery.others)}
         connected = {each.uuid for each in where.values() if each.connected}
         pending = [uuid for uuid, answer in recovery.asked.items() if answer is None and uuid in connected]
-        if recovery.phase is Phase.ASKING and pending:
-            if now_ms < recovery.until_ms:
-                return []
-            recovery.late += 1
+        unknown = any(where[storage_id].uuid is None and not where[storage_id].dead for storage_id in recovery.pipeline)
+        if recovery.is_asking and (pending or unknown) and now_ms < recovery.until_ms:
+            return []
+        recovery.late += recovery.is_asking and bool(pending)
         answers = [answer for answer in recovery.asked.values() if answer is not None]
         pipeline = {storage_id: where[storage_id] for storage_id in recovery.pipeline}
         choice = choose(Asked(recovery.block, recovery.length_max, pipeline, answers))
         if isinstance(choice, Cut):
             return self._update(recovery, choice, now_ms)
         if isinstance(choice, Drop):
-            recovery.phase = Phase.COMMITTING
+            self._enter(recovery, Phase.COMMITTING)
             return [Dropped(recovery.block.id, recovery.recovery_id, recovery.block.length)]
         if recovery.phase is Phase.WAITING:
             recovery.reason = choice.reason
@@ -307,7 +349,7 @@ class BlockRecoveries:
         return []
 
     def _update(self, recovery: _Recovery, choice: Cut, now_ms: int) -> list[Step]:
-        recovery.phase, recovery.until_ms = Phase.UPDATING, now_ms + self._settings.update_ms
+        self._enter(recovery, Phase.UPDATING, now_ms + self._settings.update_ms)
         recovery.length = choice.length
         recovery.updating = {replica.uuid: replica.storage_id for replica in choice.replicas}
         return [
@@ -320,11 +362,11 @@ class BlockRecoveries:
             recovery.spent = True
             self._wait(recovery, recovery.reason, now_ms)
             return []
-        recovery.phase = Phase.COMMITTING
+        self._enter(recovery, Phase.COMMITTING)
         lost = max(0, recovery.block.length - recovery.length)
         return [Finished(recovery.block.id, recovery.recovery_id, recovery.length, lost, tuple(recovery.updated))]
 
     def _wait(self, recovery: _Recovery, reason: str, now_ms: int, *, patient: bool = False) -> None:
         pause_ms = min(self._settings.retry_ms << min(recovery.attempt, 8), self._settings.retry_max_ms)
-        recovery.phase, recovery.reason = Phase.WAITING, reason
-        recovery.until_ms = now_ms + (self._settings.look_again_ms if patient else pause_ms)
+        recovery.reason = reason
+        self._enter(recovery, Phase.WAITING, now_ms + (self._settings.look_again_ms if patient else pause_ms))

@@ -78,6 +78,8 @@ class LeaseRecoverer:
         self._next_look_ms = self._started_ms
         self._next_report_look_ms = self._started_ms
         self._reported = False
+        self._dead: set[DatanodeUuid] = set()
+        self._unreported: set[InodeId] = set()
         core.recoverer = self
 
     # What calls and the control stream tell
@@ -152,7 +154,7 @@ class LeaseRecoverer:
 
     def reported(self) -> None:
         """Datanodes have reported replicas."""
-        if any(file.waiting for file in self._files.values()):
+        if self._unreported:
             self._reported = True
             self._wake.set()
 
@@ -161,7 +163,7 @@ class LeaseRecoverer:
         self._blocks.committed(block_id)
         inode_id = self._file_of.pop(block_id, None)
         if inode_id is not None:
-            self._files.pop(inode_id, None)
+            self._forget_file(inode_id)
 
     def recoveries(self) -> list[RunningRecovery]:
         """Files that were taken from their holders and are not closed, the oldest first."""
@@ -190,6 +192,7 @@ class LeaseRecoverer:
             if now_ms >= self._next_look_ms:
                 self._next_look_ms = now_ms + LEASE_INTERVAL_MS
                 self._look_for_silent_holders()
+                self._look_for_dead_datanodes(now_ms)
                 self._tell_what_waits()
             await self._begin_some()
 
@@ -264,7 +267,7 @@ class LeaseRecoverer:
         if release.inode_id:
             self.follow(release)
         elif inode_id is not None:
-            self._files.pop(inode_id, None)
+            self._forget_file(inode_id)
 
     async def _release(self, inode_id: InodeId) -> None:
         release = await self.core.writer.submit(
@@ -279,9 +282,10 @@ class LeaseRecoverer:
     async def _close_reported(self) -> None:
         """Closes files whose committed blocks have been reported meanwhile."""
         ready = self.has_replica(self.core.view())
-        for file in [file for file in self._files.values() if file.waiting]:
-            if all(ready(block_id) for block_id in file.waiting):
-                await self._release(file.inode_id)
+        for inode_id in sorted(self._unreported):
+            file = self._files.get(inode_id)
+            if file is not None and all(ready(block_id) for block_id in file.waiting):
+                await self._release(inode_id)
 
     def _look_for_silent_holders(self) -> None:
         view, known = self.core.view(), {*self._files, *self._queue}
@@ -289,12 +293,24 @@ class LeaseRecoverer:
         found = {inode_id for _, inode_id in expired}.union(self.core.namespace.recovering(view))
         self._queue.extend(sorted(found - known))
 
+    def _look_for_dead_datanodes(self, now_ms: int) -> None:
+        nodes = self.core.blocks.cluster.nodes
+        dead = {uuid for uuid, node in nodes.items() if node.state is NodeState.DEAD}
+        if self._is_over(now_ms):
+            dead.add(DatanodeUuid(""))
+        if dead - self._dead:
+            self._perform(self._blocks.given_up(now_ms))
+        self._dead = dead
+
+    def _is_over(self, now_ms: int) -> bool:
+        """Whether a datanode that has not registered since the start counts as dead."""
+        return now_ms - self._started_ms > self.core.blocks.settings.dead_after_ms
+
     async def _begin_some(self) -> None:
         """Takes files in turn, as many as may be recovered at a time."""
         if not self._queue:
             return
-        busy = sum(each.phase is not Phase.WAITING for each in self._blocks.running())
-        for _ in range(min(BUSY_MAX - busy, len(self._queue))):
+        for _ in range(min(BUSY_MAX - self._blocks.active, len(self._queue))):
             await self._release(self._queue.popleft())
 
     # Bookkeeping
@@ -302,8 +318,7 @@ class LeaseRecoverer:
     def _locate(self, storage_id: StorageId) -> Whereabouts:
         storage = self.core.blocks.cluster.storage_by_id(storage_id)
         if storage is None:
-            waited_ms = mono_ms() - self._started_ms
-            return Whereabouts(None, connected=False, dead=waited_ms > self.core.blocks.settings.dead_after_ms)
+            return Whereabouts(None, connected=False, dead=self._is_over(mono_ms()))
         node = storage.node
         return Whereabouts(DatanodeUuid(node.id.uuid), node.connected, node.state is NodeState.DEAD)
 
@@ -338,10 +353,12 @@ class LeaseRecoverer:
 
     def _await_reports(self, inode_id: InodeId, waiting: tuple[BlockId, ...]) -> None:
         self._track(inode_id, waiting[0]).waiting = waiting
+        self._unreported.add(inode_id)
 
     def _track(self, inode_id: InodeId, block_id: BlockId) -> _File:
         file = self._files.setdefault(inode_id, _File(inode_id, block_id, mono_ms()))
         file.block_id, file.waiting = block_id, ()
+        self._unreported.discard(inode_id)
         self._file_of[block_id] = inode_id
         return file
 
@@ -352,6 +369,7 @@ class LeaseRecoverer:
             self._forget_file(inode_id)
 
     def _forget_file(self, inode_id: InodeId) -> None:
+        self._unreported.discard(inode_id)
         file = self._files.pop(inode_id, None)
         if file is not None:
             self._file_of.pop(file.block_id, None)

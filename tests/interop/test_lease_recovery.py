@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from seamlessfs.cli.mini import MiniCluster, MiniDatanode
+from seamlessfs.client.block_writer import BlockWriter
 from seamlessfs.client.client import Client
-from seamlessfs.model.block import LocatedBlock
-from seamlessfs.wire.convert.blocks import extended_block_to_pb
-from seamlessfs.wire.convert.integers import to_signed
-from seamlessfs.wire.pb.hadoop import client_datanode_pb2
-from seamlessfs.wire.rpc.protocols import CLIENT_DATANODE_PROTOCOL
+from seamlessfs.client.datanode_connection import DatanodeConnector
+from seamlessfs.model.block import Checksum
+from seamlessfs.wire.convert.blocks import located_block_from_pb
 from tests.support.dying_writer import DyingWriter, content
 from tests.support.namenode_session import Session
 from tests.support.observe import client_in, until
+from tests.support.open_files import (
+    CLOSED_WITHIN_S,
+    get_block,
+    in_pipeline,
+    in_safe_mode,
+    is_closed,
+    log,
+    recover,
+    start,
+    visible_length,
+)
 from tests.support.raw_rpc import RawRpc, Refused
 from tests.support.refusals import BEING_CREATED, EXISTS
 
@@ -36,8 +44,6 @@ QUICK = {
 }
 RECOVERING = "org.apache.hadoop.hdfs.protocol.RecoveryInProgressException"
 BLOCK = 256 * 1024
-CLOSED_WITHIN_S = 15.0
-"""Promised: seconds, and where somebody may still come back the time until it is given up for dead."""
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +66,6 @@ def whole(cluster: MiniCluster) -> Iterator[MiniCluster]:
     cluster.wait_for_datanodes(len(cluster.datanodes))
 
 
-def start(nodes: list[MiniDatanode], cluster: MiniCluster) -> None:
-    """Starts datanodes, and returns when they have registered."""
-
-    def registrations() -> list[int]:
-        text = log(cluster)
-        return [text.count(f" address={node.address}:") for node in nodes]
-
-    before = registrations()
-    for node in nodes:
-        node.start()
-    until(lambda: all(now > then for now, then in zip(registrations(), before, strict=True)), "they have registered")
-
-
 @pytest.fixture
 def reader(cluster: MiniCluster) -> Iterator[Client]:
     with client_in(cluster, "b") as client:
@@ -87,19 +80,6 @@ def path() -> str:
 def writer(cluster: MiniCluster, path: str, *steps: str, client: str = "ours") -> DyingWriter:
     address = cluster.client_address("a")
     return DyingWriter(cluster.namenode_address, address, path, *steps, client=client, block=BLOCK)
-
-
-def is_closed(reader: Client, path: str) -> Callable[[], bool]:
-    return lambda: reader.namenode.is_file_closed(path)
-
-
-def recover(reader: Client, path: str) -> bytes:
-    """Has the lease recovered; returns what the closed file holds."""
-    closed = reader.namenode.recover_lease(path, "somebody-else")
-    if not closed:
-        until(is_closed(reader, path), "the file is closed", CLOSED_WITHIN_S)
-    assert reader.namenode.recover_lease(path, "somebody-else")
-    return reader.read_file(path)
 
 
 def assert_kept(found: bytes, acknowledged: int) -> None:
@@ -154,15 +134,6 @@ def test_a_writer_that_still_writes_is_stopped_by_the_recovery(cluster: MiniClus
                 step()
     assert found == content(0, 5000)
     assert reader.read_file(path) == found
-
-
-def in_pipeline(cluster: MiniCluster, reader: Client, path: str) -> list[MiniDatanode]:
-    """Datanodes of the open file's last block, in the order of the cluster."""
-    last = reader.locations(path).last_block
-    assert last is not None
-    given = {location.datanode.id.ip for location in last.locations}
-    assert len(given) == 2
-    return [node for node in cluster.datanodes if node.address in given]
 
 
 def kill_one(cluster: MiniCluster, nodes: list[MiniDatanode]) -> None:
@@ -313,13 +284,39 @@ def test_a_block_that_restarts_cut_off_is_not_read_as_empty(whole: MiniCluster, 
         assert read.result(CLOSED_WITHIN_S) == content(0, 5000)
 
 
-def visible_length(located: LocatedBlock, node: MiniDatanode) -> int:
-    """What a datanode answers to getReplicaVisibleLength, as Java reads it."""
-    port = json.loads(node.port_file.read_text())["ipc"]
-    request = client_datanode_pb2.GetReplicaVisibleLengthRequestProto(block=extended_block_to_pb(located.block))
-    with RawRpc(node.address, port) as datanode:
-        answer: Any = datanode.call("getReplicaVisibleLength", request, CLIENT_DATANODE_PROTOCOL)
-    return to_signed(answer.length)
+def test_a_crash_of_everything_between_two_blocks(whole: MiniCluster, reader: Client, path: str) -> None:
+    """The first block is committed, and nobody has told the new namenode of its replicas yet."""
+    with writer(whole, path, f"write:{BLOCK + 900}", "hflush") as dying:
+        dying.wait_until_ready()
+    for daemon in (*whole.datanodes, whole.namenode):
+        daemon.kill()
+    whole.start_namenode()
+    start(whole.datanodes, whole)
+    until(lambda: not in_safe_mode(whole), "the namespace moves")
+    assert recover(reader, path) == content(0, BLOCK + 900)
+    assert all(len(block.locations) == 2 for block in reader.locations(path).blocks)
+
+
+def test_a_committed_block_without_a_replica_is_waited_for_and_shown(
+    whole: MiniCluster, reader: Client, path: str
+) -> None:
+    """The writer says how long its block is and dies; the datanodes have all of it, and end it only later."""
+    with RawRpc(whole.host, whole.port) as rpc:
+        dead = Session(rpc, "", f"dead-{path}")
+        file_id = dead.create(path)
+        located = dead.add_block(path, file_id)
+        block = BlockWriter(DatanodeConnector(), located_block_from_pb(located), dead.holder, Checksum(), 4096)
+        block.write(content(0, 700))
+        block.flush()
+        located.b.numBytes = 700
+        assert not dead.complete(path, file_id, last=located.b)
+    assert not reader.namenode.recover_lease(path, "somebody-else")
+    reason = f"no datanode has reported a finalised replica of blk_{located.b.blockId}"
+    until(lambda: reason in log(whole), "the reason is in the log")
+    assert not reader.namenode.is_file_closed(path)
+    block.close()
+    until(is_closed(reader, path), "the file is closed", CLOSED_WITHIN_S)
+    assert reader.read_file(path) == content(0, 700)
 
 
 def test_another_client_gets_the_file_of_a_silent_one(cluster: MiniCluster, reader: Client, path: str) -> None:
@@ -383,15 +380,3 @@ def test_the_hard_limit_closes_files_by_itself(tmp_path: Path) -> None:
         dying.wait_until_ready().stop()
         until(is_closed(client, "/f"), "the file is closed", CLOSED_WITHIN_S)
         assert client.read_file("/f") == content(0, 5000)
-
-
-def get_block(cluster: MiniCluster, path: str) -> None:
-    """A writer that died right after it got its first block."""
-    with RawRpc(cluster.host, cluster.port) as rpc:
-        dead = Session(rpc, "", f"dead-{path}")
-        dead.add_block(path, dead.create(path))
-
-
-def log(cluster: MiniCluster) -> str:
-    """What the namenode has logged."""
-    return cluster.namenode.log.read_text()

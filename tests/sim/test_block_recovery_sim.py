@@ -256,6 +256,8 @@ class World:
         self.deliver()
         if self.outcome is None:
             self.perform(self.recoveries.tick(self.now_ms))
+        if self.outcome is None and self.now_ms % 1000 == 0:
+            self.perform(self.recoveries.given_up(self.now_ms))
 
     def safest(self, names: list[str]) -> int:
         """Bytes that the writer was promised and that one of these datanodes has kept."""
