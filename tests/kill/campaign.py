@@ -31,7 +31,7 @@ PROMISED_S = 30.0
 STILL_S = 120.0
 """When the load is held, the last operation ends so long afterwards, at the latest."""
 
-STOCK_STILL_S = 40.0
+STOCK_STILL_S = 30.0
 
 SETTLED_S = 60.0
 """So long after the last fault nothing is owed and nothing is left over."""

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,12 @@ class _Server:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         who = ""
-        while line := await reader.readline():
-            message = json.loads(line)
-            who = message.get("who", who)
-            if await self.take(message):
-                writer.write(b"{}\n")
+        with suppress(ConnectionError):
+            while line := await reader.readline():
+                message = json.loads(line)
+                who = message.get("who", who)
+                if await self.take(message):
+                    writer.write(b"{}\n")
         if who:
             self.keep({"phase": "gone", "who": who})
         writer.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import select
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +53,15 @@ def test_one_who_goes_in_the_middle_is_noted_and_what_he_did_is_in_doubt(recorde
     for entry in recorder.fresh():
         expected.feed(entry)
     assert (expected.gone, [doubt.op for doubt in expected.doubts]) == ({"w"}, [MKDIRS])
+
+
+def test_one_who_is_killed_before_he_has_read_the_answer_is_noted(recorder: Recorder) -> None:
+    """The system then resets his connection instead of closing it."""
+    entry = {"phase": "intent", "who": "w", "id": 1, "op": MKDIRS.to_fields()}
+    with socket.create_connection(("127.0.0.1", recorder.port)) as killed:
+        killed.sendall(json.dumps(entry).encode() + b"\n")
+        assert select.select([killed], [], [], 10)[0] == [killed]
+    until(lambda: phases(recorder) == [("w", "intent"), ("w", "gone")], "the end is noted")
 
 
 def test_who_is_held_waits_and_the_campaign_does_not(recorder: Recorder) -> None:
