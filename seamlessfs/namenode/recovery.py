@@ -43,6 +43,9 @@ TELL_AFTER_MS = 2000
 """Age from which a recovery is worth a line in the log."""
 
 STANDSTILL_S = 0.2
+BEGIN_MAX = 50
+"""Files that are taken in one turn of the event loop: calls have their turn in between."""
+
 BUSY_MAX = 500
 """Blocks that are being recovered at a time on the namenode's own account; further files wait in turn."""
 
@@ -79,6 +82,7 @@ class LeaseRecoverer:
         self._next_report_look_ms = self._started_ms
         self._reported = False
         self._dead: set[DatanodeUuid] = set()
+        self._refused: set[InodeId] = set()
         self._unreported: set[InodeId] = set()
         core.recoverer = self
 
@@ -310,8 +314,19 @@ class LeaseRecoverer:
         """Takes files in turn, as many as may be recovered at a time."""
         if not self._queue:
             return
-        for _ in range(min(BUSY_MAX - self._blocks.active, len(self._queue))):
-            await self._release(self._queue.popleft())
+        count = min(BUSY_MAX - self._blocks.active, len(self._queue), BEGIN_MAX)
+        await asyncio.gather(*(self._begin(self._queue.popleft()) for _ in range(count)))
+        if count == BEGIN_MAX:
+            self._wake.set()
+
+    async def _begin(self, inode_id: InodeId) -> None:
+        """Takes one file; one that cannot be taken keeps no other from it."""
+        try:
+            await self._release(inode_id)
+        except SeamlessError as error:
+            if inode_id not in self._refused:
+                event(LOG, "lease_not_released", logging.ERROR, inode=inode_id, error=error)
+            self._refused.add(inode_id)
 
     # Bookkeeping
 

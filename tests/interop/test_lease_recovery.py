@@ -14,6 +14,7 @@ from seamlessfs.cli.mini import MiniCluster, MiniDatanode
 from seamlessfs.client.block_writer import BlockWriter
 from seamlessfs.client.client import Client
 from seamlessfs.client.datanode_connection import DatanodeConnector
+from seamlessfs.client.file_writer import FileWriter
 from seamlessfs.model.block import Checksum
 from seamlessfs.wire.convert.blocks import located_block_from_pb
 from tests.support.dying_writer import DyingWriter, content
@@ -133,6 +134,32 @@ def test_a_writer_that_still_writes_is_stopped_by_the_recovery(cluster: MiniClus
             with pytest.raises(OSError, match=r"(?i)lease|not open for writing|UNDER_CONSTRUCTION"):
                 step()
     assert found == content(0, 5000)
+    assert reader.read_file(path) == found
+
+
+@pytest.mark.parametrize("after", [1, 20, 60])
+def test_a_recovery_wins_against_a_writer_that_flushes_all_the_time(
+    cluster: MiniCluster, reader: Client, path: str, after: int
+) -> None:
+    """Whatever flush returned before the writer was stopped, in the middle of the recovery too, is in the file."""
+    acknowledged = [0]
+
+    def write_on(file: FileWriter) -> None:
+        while True:
+            at = acknowledged[0]
+            file.write(content(at, at + 1777))
+            file.flush()
+            acknowledged[0] = at + 1777
+
+    with client_in(cluster, "a") as other, ThreadPoolExecutor(1) as pool:
+        file = other.open_write(path, block_size_bytes=BLOCK)
+        writing = pool.submit(write_on, file)
+        until(lambda: acknowledged[0] >= after * 1777, "the writer is under way")
+        found = recover(reader, path)
+        assert isinstance(writing.exception(CLOSED_WITHIN_S), OSError)
+        with pytest.raises(OSError):
+            file.close()
+    assert_kept(found, acknowledged[0])
     assert reader.read_file(path) == found
 
 
