@@ -19,7 +19,7 @@ from seamlessfs.blocks.repair import Repairer
 from seamlessfs.blocks.replacement import choose_additional
 from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook
 from seamlessfs.blocks.report_turns import ReportTurns
-from seamlessfs.blocks.reports import Counters, ReplicaChange, ReportJudge, ReportPart
+from seamlessfs.blocks.reports import CompleteLookup, Counters, ReplicaChange, ReportJudge, ReportPart
 from seamlessfs.blocks.settings import BlockSettings
 from seamlessfs.blocks.sweeps import Sweeps
 from seamlessfs.blocks.topology import Topology
@@ -38,6 +38,7 @@ class BlockManager:
         rng: the only source of chance.
         counters: newest block id and generation stamp that the namespace has handed out; reports of newer ones are
             parked, not judged.
+        complete: a quick answer for most reported replicas.
 
     Thread use: one thread (the event loop). Every `now_ms` comes from the same clock.
     """
@@ -50,6 +51,7 @@ class BlockManager:
         settings: BlockSettings | None = None,
         *,
         counters: Callable[[], Counters],
+        complete: CompleteLookup = lambda _: None,
     ) -> None:
         self.topology = topology
         self.settings = settings or BlockSettings()
@@ -60,7 +62,7 @@ class BlockManager:
         self.invalidations = Invalidations(self.cluster, self.settings)
         self.sweeps = Sweeps(self.book)
         self.turns = ReportTurns(self.settings.report_turns_max, self.settings.report_turn_ms)
-        self.judge = ReportJudge(self.book, self.invalidations, self.settings, self.sweeps, counters)
+        self.judge = ReportJudge(self.book, self.invalidations, self.settings, self.sweeps, counters, complete)
         self.repairer = Repairer(self.cluster, self.book, self.invalidations, self.judge, self.settings, rng)
         self._locations = Locations(self.book, self.invalidations, topology, rng)
         self._started_at_ms: int | None = None
@@ -175,10 +177,6 @@ class BlockManager:
         if part.last or not applied:
             self.turns.done(uuid)
         return self.ask_for_reports(now_ms)
-
-    def report_due(self, uuid: DatanodeUuid, now_ms: int) -> None:
-        """The datanode has a full report to give and waits for its turn."""
-        self.turns.want(uuid, now_ms)
 
     def ask_for_reports(self, now_ms: int) -> list[Command]:
         """Asks those whose turn it is."""

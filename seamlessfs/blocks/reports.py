@@ -26,6 +26,11 @@ class Counters(NamedTuple):
     generation_stamp: GenerationStamp
 
 
+CompleteLookup = Callable[[BlockId], tuple[GenerationStamp, int] | None]
+"""Stamp and length of a complete block, found more quickly than its facts; None: ask for those. Its file may be gone
+already: whoever looks at the block next finds that out."""
+
+
 class ChangeKind(enum.IntEnum):
     """What happened to a replica, numbered as in the control protocol."""
 
@@ -112,8 +117,10 @@ class ReportJudge:
         settings: BlockSettings,
         sweeps: Sweeps,
         counters: Callable[[], Counters],
+        complete: CompleteLookup,
     ) -> None:
         self._book = book
+        self._complete = complete
         self._sweeps = sweeps
         self._invalidations = invalidations
         self._settings = settings
@@ -226,6 +233,10 @@ class ReportJudge:
             return
         finalized = seen.state is ReplicaState.FINALIZED
         if finalized and self._book.map.version(block_id) == (stamp, seen.length):
+            self._add(storage, seen, facts)
+            return
+        if finalized and self._complete(block_id) == (stamp, seen.length):
+            self._book.set_version(block_id, stamp, seen.length)
             self._add(storage, seen, facts)
             return
         if seen.state is ReplicaState.TEMPORARY:

@@ -114,7 +114,12 @@ class Namenode:
         topology = Topology(self.rules, settings.default_home_idc or _first_idc(self.rules))
         policies = {policy.id: policy for policy in namespace.storage_policies(self.writer.view())}
         blocks = BlockManager(
-            topology, policies.__getitem__, random.SystemRandom(), _block_settings(settings), counters=self._counters
+            topology,
+            policies.__getitem__,
+            random.SystemRandom(),
+            _block_settings(settings),
+            counters=self._counters,
+            complete=lambda block_id: namespace.complete_version(self.writer.view(), block_id),
         )
         self.core = Core(settings, self.writer, namespace, blocks, topology, limits, identity, superuser)
         self.core.standstill.look()

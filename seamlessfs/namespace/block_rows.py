@@ -5,12 +5,13 @@ The number is a row of its own that every change of a block's row keeps right, s
 
 from __future__ import annotations
 
-from seamlessfs.model.ids import BlockId
+from seamlessfs.model.ids import BlockId, GenerationStamp
 from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView, Transaction
 from seamlessfs.store.records import (
     BlockRecord,
     BlockState,
+    complete_version,
     decode_block,
     decode_count,
     encode_block,
@@ -35,6 +36,12 @@ def drop(tx: Transaction, block_id: BlockId) -> BlockRecord | None:
     _count(tx, -is_complete(value))
     tx.delete(key)
     return decode_block(block_id, value)
+
+
+def version(view: ReadView, block_id: BlockId) -> tuple[GenerationStamp, int] | None:
+    """Generation stamp and length of a complete block, whether its file still exists or not; None of any other."""
+    value = view.get(keys.block(block_id)) if 0 <= block_id < 1 << 63 else None
+    return None if value is None else complete_version(value)
 
 
 def complete_count(view: ReadView) -> int | None:

@@ -114,6 +114,10 @@ class Namespace:
     def block(self, view: ReadView, block_id: BlockId) -> BlockRecord | None:
         return reading.block(view, block_id)
 
+    def complete_version(self, view: ReadView, block_id: BlockId) -> tuple[GenerationStamp, int] | None:
+        """Stamp and length of a complete block, found quickly: its file may be unlinked. None: ask `block`."""
+        return block_rows.version(view, block_id)
+
     def complete_blocks(self, view: ReadView) -> int:
         """Number of complete blocks, also of unlinked files that the reaper has not come to."""
         return block_rows.complete_count(view) or 0

@@ -298,6 +298,14 @@ def is_complete(value: bytes | None) -> bool:
     return value is not None and value[_STATE_AT] == BlockState.COMPLETE
 
 
+def complete_version(value: bytes) -> tuple[GenerationStamp, int] | None:
+    """Generation stamp and length of a block's record that says that it is complete; else None. Reads no more."""
+    if not is_complete(value):
+        return None
+    _, _, _, stamp, length, _, _ = _BLOCK_HEAD.unpack_from(value)
+    return stamp, length
+
+
 def decode_block(block_id: BlockId, value: bytes) -> BlockRecord:
     _expect(value, _BLOCK)
     try:

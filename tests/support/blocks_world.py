@@ -57,6 +57,7 @@ class World:
     Attributes:
         crossed_bytes: bytes that transfers took over each link (local ones under a link to itself).
         transfers: every transfer command that was issued.
+        complete: blocks that the namespace answers for quickly.
         broken, deaf: sources and targets whose transfers fail.
     """
 
@@ -79,6 +80,7 @@ class World:
         self.settings = settings or BlockSettings()
         self.policies = {policy.id: policy for policy in policies}
         self.facts_by_id: dict[int, BlockFacts] = {}
+        self.complete: dict[BlockId, tuple[GenerationStamp, int]] = {}
         self.last_block_id = 1 << 30
         self.last_stamp = int(STAMP)
         self.datanodes: dict[str, Datanode] = {}
@@ -100,7 +102,12 @@ class World:
         """A namenode that has just started: nothing is known until datanodes register and report."""
         rng = random.Random(self.rng.random())
         self.manager = BlockManager(
-            self.topology, self.policies.__getitem__, rng, self.settings, counters=self.counters
+            self.topology,
+            self.policies.__getitem__,
+            rng,
+            self.settings,
+            counters=self.counters,
+            complete=self.complete.get,
         )
 
     def counters(self) -> Counters:

@@ -298,3 +298,17 @@ def test_a_block_counts_as_located_while_it_has_a_replica() -> None:
     assert world.manager.located == 3
     world.remove(facts[1])
     assert world.manager.located == 2
+
+
+def test_a_replica_of_a_file_that_is_gone_is_deleted_though_it_was_taken_at_a_quick_look() -> None:
+    """The namespace still has the block's record, the file is unlinked: the quick answer does not know that yet."""
+    world = World()
+    facts = world.adopt(IDC_2_2_SYNC, HOLDERS)
+    world.complete[facts.block.id] = (STAMP, facts.block.length)
+    world.restart_manager()
+    del world.facts_by_id[facts.block.id]
+    for uuid in world.datanodes:
+        world.connect(uuid)
+    assert world.manager.located == 1
+    world.settle()
+    assert all(not world.datanodes[uuid].disk for uuid in HOLDERS)

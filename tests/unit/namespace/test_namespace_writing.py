@@ -249,3 +249,20 @@ def test_commit_times_never_go_back(h: Harness) -> None:
     h.now_ms += 600
     h.write_file("/h", (10,))
     assert [record.committed_at_ms for record in h.namespace.blocks(h.view())] == [early, early, early + 100]
+
+
+def test_a_complete_block_is_found_quickly_and_so_is_one_of_an_unlinked_file(h: Harness) -> None:
+    def version(block: Block) -> tuple[int, int] | None:
+        return h.namespace.complete_version(h.view(), block.id)
+
+    inode_id = h.create("/f").inode_id
+    block = h.add_block(inode_id)
+    assert version(block) is None
+    assert h.complete("/f", inode_id, Block(block.id, block.generation_stamp, 7))
+    assert version(block) == (block.generation_stamp, 7)
+    h.delete("/f")
+    assert h.namespace.file(h.view(), inode_id) is None
+    assert version(block) == (block.generation_stamp, 7)
+    h.reap_all()
+    assert version(block) is None
+    assert h.namespace.complete_version(h.view(), BlockId(1 << 63)) is None
