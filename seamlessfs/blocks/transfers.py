@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from seamlessfs.blocks.cluster import DatanodeDescriptor, NodeState, StorageState
 from seamlessfs.blocks.settings import BlockSettings
@@ -14,6 +15,9 @@ _UNHURRIED = 4
 
 _SLOW_BYTES_PER_S = 4 << 20
 """Rate taken for copies without a limit in the same case."""
+
+MOVED_MAX = 100_000
+"""Blocks whose new places are to be noted; beyond that the places that are noted stay the old ones."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +60,7 @@ class Transfers:
         self._link_running: dict[Link, int] = {}
         self._link_rate: dict[Link, int] = {}
         self.retries: dict[BlockId, Retry] = {}
+        self._moved: dict[BlockId, None] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -140,6 +145,19 @@ class Transfers:
                         target.node.receiving -= 1
             if not transfer.targets:
                 self.forget(transfer, now_ms)
+                if len(self._moved) < MOVED_MAX:
+                    self._moved[block_id] = None
+
+    def take_moved(self, most: int) -> list[BlockId]:
+        """Blocks that copies have brought to other storages since they were last asked for."""
+        taken = list(islice(self._moved, most))
+        for block_id in taken:
+            del self._moved[block_id]
+        return taken
+
+    @property
+    def moved(self) -> int:
+        return len(self._moved)
 
     def failed(self, transfer: Transfer, jitter: float, now_ms: int) -> Retry:
         """Notes a failure; the block waits, others do not."""

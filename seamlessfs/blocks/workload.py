@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from seamlessfs.blocks.cluster import NodeState
+from seamlessfs.blocks.transfers import MOVED_MAX
 
 if TYPE_CHECKING:
     from seamlessfs.blocks.manager import BlockManager
@@ -44,6 +45,7 @@ def gauges(manager: BlockManager) -> list[Gauge]:
         Gauge("blocks_owed", len(repairer.debts)),
         Gauge("blocks_missing", len(repairer.missing)),
         Gauge("copies_running", len(repairer.transfers)),
+        Gauge("places_to_note", repairer.transfers.moved, MOVED_MAX),
         Gauge("deletions_waiting", manager.invalidations.waiting_replicas, nodes * settings.invalidations_max),
         Gauge("deletions_unconfirmed", unconfirmed, nodes * (settings.unconfirmed_max + settings.invalidate_max)),
     ]

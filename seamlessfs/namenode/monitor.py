@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import logging
 import time
+from functools import partial
 
+from seamlessfs.model.ids import BlockId, storage_hint
 from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.events import event
 from seamlessfs.namenode.health import Health
 from seamlessfs.namespace.context import Context
+from seamlessfs.store.api import Transaction
 
 LOG = logging.getLogger(__name__)
 
@@ -21,6 +24,8 @@ REAP_BACKLOG = 200_000
 """Replicas that wait for their datanodes to delete them, beyond which no others are added."""
 
 RETRY_BATCH = 5000
+PLACES_INTERVAL_S = 1.0
+PLACES_BATCH = 500
 CLOCK_INTERVAL_S = 0.2
 TICK_SPACING_S = 0.02
 """Least time between looks at what is owed, however many copies end."""
@@ -42,6 +47,7 @@ class Monitor:
             group.create_task(self._reaper())
             group.create_task(self.core.recoverer.run())
             group.create_task(self._retries())
+            group.create_task(self._places())
             group.create_task(self.health.run())
 
     def _context(self) -> Context:
@@ -99,3 +105,16 @@ class Monitor:
                 count = await self.core.writer.submit(
                     lambda tx: self.core.namespace.retries.expire(tx, self.core.clock.now_ms(), RETRY_BATCH)
                 )
+
+    async def _places(self) -> None:
+        """Notes where copies have brought blocks: a hint for readers after a restart, so it may come late."""
+        while True:
+            await asyncio.sleep(PLACES_INTERVAL_S)
+            moved = [] if self.core.safe_mode else self.core.blocks.repairer.transfers.take_moved(PLACES_BATCH)
+            if moved:
+                await self.core.writer.submit(partial(self._note_places, moved))
+
+    def _note_places(self, moved: list[BlockId], tx: Transaction) -> None:
+        for block_id in moved:
+            replicas = self.core.blocks.book.replicas(block_id)
+            self.core.namespace.note_places(tx, block_id, tuple(storage_hint(replica.id) for replica in replicas))

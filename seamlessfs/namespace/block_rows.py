@@ -5,7 +5,7 @@ The number is a row of its own that every change of a block's row keeps right, s
 
 from __future__ import annotations
 
-from seamlessfs.model.ids import BlockId, GenerationStamp
+from seamlessfs.model.ids import BlockId, GenerationStamp, StorageHint
 from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView, Transaction
 from seamlessfs.store.records import (
@@ -42,6 +42,15 @@ def version(view: ReadView, block_id: BlockId) -> tuple[GenerationStamp, int] | 
     """Generation stamp and length of a complete block, whether its file still exists or not; None of any other."""
     value = view.get(keys.block(block_id)) if 0 <= block_id < 1 << 63 else None
     return None if value is None else complete_version(value)
+
+
+def note_places(tx: Transaction, block_id: BlockId, hints: tuple[StorageHint, ...]) -> None:
+    """Keeps where a complete block is now, for readers after a restart."""
+    value = tx.get(keys.block(block_id))
+    if value is not None and is_complete(value):
+        record = decode_block(block_id, value)
+        if set(record.hints) != set(hints):
+            put(tx, record._replace(hints=hints))
 
 
 def complete_count(view: ReadView) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from seamlessfs.model.block import Block
-from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId, PolicyId, PoolId, StorageId
+from seamlessfs.model.ids import BlockId, GenerationStamp, InodeId, PolicyId, PoolId, StorageHint, StorageId
 from seamlessfs.model.path import join
 from seamlessfs.model.policy import PlacementPolicy
 from seamlessfs.model.status import ContentSummary, FileStatus, Listing
@@ -117,6 +117,10 @@ class Namespace:
     def complete_version(self, view: ReadView, block_id: BlockId) -> tuple[GenerationStamp, int] | None:
         """Stamp and length of a complete block, found quickly: its file may be unlinked. None: ask `block`."""
         return block_rows.version(view, block_id)
+
+    def note_places(self, tx: Transaction, block_id: BlockId, hints: tuple[StorageHint, ...]) -> None:
+        """Keeps where a complete block is now, for readers after a restart."""
+        block_rows.note_places(tx, block_id, hints)
 
     def complete_blocks(self, view: ReadView) -> int:
         """Number of complete blocks, also of unlinked files that the reaper has not come to."""

@@ -14,9 +14,10 @@ import pytest
 from seamlessfs.cli.mini import MiniCluster
 from seamlessfs.client.client import Client
 from seamlessfs.client.options import ClientOptions
+from seamlessfs.client.placement import fetch_health
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
 from tests.support.namenode_session import Session
-from tests.support.observe import block_files, client_in, until
+from tests.support.observe import block_files, client_in, satisfied, until
 from tests.support.peer_files import PeerFiles
 from tests.support.raw_rpc import RawRpc, Refused
 from tests.support.refusals import SAFE_MODE
@@ -216,6 +217,36 @@ def test_a_file_is_read_before_anything_is_reported(make: Callable[..., MiniClus
         cluster.datanodes[3].kill()
         with client_in(cluster, "a") as client:
             until(lambda: all(len(client.locations(path).blocks[0].locations) == 3 for path in files), "one is dead")
+
+
+def test_readers_are_sent_to_where_copies_have_brought_a_block_since(make: Callable[..., MiniCluster]) -> None:
+    """An async file's second IDC is not among the storages that its writer was given."""
+    cluster = make({"report_turns_max": 1}, racks=1)
+    with client_in(cluster, "a") as client:
+        client.mkdirs("/async")
+        client.namenode.set_storage_policy("/async", "IDC_2_2_ASYNC")
+        client.write_file("/async/f", b"x" * 1000)
+        until(lambda: satisfied(client, "/async/f"), "the copies")
+        client.write_file("/later", b"y")
+        until(lambda: queue_length(client, "places_to_note") == 0, "their places are taken to be noted")
+        client.write_file("/last", b"z")
+    kill_all(cluster)
+    cluster.start_namenode()
+    with SaidDatanode(cluster, cluster.client_address("a")) as said:
+        said.register()
+        said.keep_alive()
+        said.wait_for_turn()
+        for node in cluster.datanodes:
+            node.start()
+        with client_in(cluster, "b") as client:
+            until(lambda: len(client.namenode.get_datanode_report("LIVE")) == 5, "all are there")
+            found = client.locations("/async/f").blocks[0].locations
+            assert [place.datanode.location.idc for place in found] == ["b", "b", "a", "a"]
+            assert client.read_file("/async/f") == b"x" * 1000
+
+
+def queue_length(client: Client, name: str) -> int:
+    return next(queue.length for queue in fetch_health(client).queues if queue.name == name)
 
 
 def test_a_datanode_that_has_reported_is_believed(make: Callable[..., MiniCluster]) -> None:
