@@ -55,17 +55,27 @@ class DatanodeSettings(BaseModel):
     failed_volumes_tolerated: int = Field(
         -1,
         ge=-1,
-        description="Volumes that may fail before the datanode ends; -1: all but one (HDFS's own default is 0).",
+        description="Volumes that may fail before the datanode ends; -1: all but one "
+        "(dfs.datanode.failed.volumes.tolerated, there 0 when not set).",
     )
     disk_check_interval_s: int = Field(60, ge=1, description="Seconds between two checks of every volume's disk.")
     disk_check_timeout_s: int = Field(
-        600, ge=1, description="A volume whose disk does not answer a check for so many seconds has failed."
+        600,
+        ge=1,
+        description="A volume whose disk does not answer a check for so many seconds has failed "
+        "(dfs.datanode.disk.check.timeout).",
     )
     scan_period_hours: float = Field(
-        504.0, gt=0, description="Hours in which every replica is read through once and compared with its checksums."
+        504.0,
+        gt=0,
+        description="Hours in which every replica is read through once and compared with its checksums "
+        "(dfs.datanode.scan.period.hours).",
     )
     scan_bytes_per_s: int = Field(
-        1 << 20, ge=0, description="Bytes a second that this reading takes of each volume; 0: none is read unasked."
+        1 << 20,
+        ge=0,
+        description="Bytes a second that this reading takes of each volume; 0: none is read unasked "
+        "(dfs.block.scanner.volume.bytes.per.second).",
     )
     balancer_bandwidth_bytes_per_s: int = Field(
         100 << 20, ge=1, description="Told to `dfsadmin -getBalancerBandwidth`, in bytes a second."

@@ -42,6 +42,7 @@ SMALL_FRAME_BYTES: Final = 16 << 10
 _BEGINNING: Final = Txid(0)
 _SUFFIX: Final = ".journal"
 _UNFINISHED_SUFFIX: Final = ".new"
+_RESTORE: Final = "restore the file, or store and journal from a backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,9 @@ class EmbeddedJournal:
         self._fdatasyncs = 0
         self._failure: OSError | None = None
         self._trimming = threading.Lock()
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(parents=True)
+            _fsync_directory(path.parent)
         self._lock_fd = _lock(path)
         self._fd = -1
         self._end = 0
@@ -235,9 +238,11 @@ def _read_header(path: Path) -> _Segment:
     try:
         header = SegmentHeader.from_bytes(data)
     except ValueError as error:
-        raise CorruptStore(f"journal file {path} at offset 0: {error}") from error
+        raise CorruptStore(f"journal file {path} at offset 0: {error}; {_RESTORE}") from error
     if path.name != f"{header.first_txid:020d}{_SUFFIX}":
-        raise CorruptStore(f"journal file {path} at offset 0: begins with batch {header.first_txid}: it was renamed")
+        raise CorruptStore(
+            f"journal file {path} at offset 0: begins with batch {header.first_txid}: it was renamed; {_RESTORE}"
+        )
     return _Segment(path, header)
 
 
@@ -258,14 +263,16 @@ def _frames(segment: _Segment, following: _Segment | None) -> Iterator[tuple[Txi
             break
         txid, payload = frame
         if txid != expected:
-            raise CorruptStore(f"journal file {segment.path} at offset {offset}: batch {txid}, not batch {expected}")
+            raise CorruptStore(
+                f"journal file {segment.path} at offset {offset}: batch {txid}, not batch {expected}; {_RESTORE}"
+            )
         offset += FRAME_HEADER_BYTES + len(payload)
         yield txid, payload, offset
         expected = Txid(expected + 1)
     if following is not None and following.header.first_txid != expected:
         raise CorruptStore(
             f"journal file {segment.path} at offset {offset}: ends before batch {expected}, "
-            f"but {following.path.name} is the next file"
+            f"but {following.path.name} is the next file; {_RESTORE}"
         )
 
 
@@ -277,7 +284,7 @@ def _check_torn(segment: _Segment, data: bytes, offset: int, damage: str, follow
     behind = f"a whole frame follows at offset {whole}" if whole is not None else "later files follow"
     raise CorruptStore(
         f"journal file {segment.path} at offset {offset}: {damage}, and {behind}: acknowledged batches are damaged; "
-        "restore the file, or a backup of store and journal"
+        f"{_RESTORE}"
     )
 
 

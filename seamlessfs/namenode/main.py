@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import fcntl
 import getpass
 import json
@@ -27,7 +28,7 @@ from seamlessfs.config.namenode import NamenodeSettings
 from seamlessfs.config.topology import TopologyRules, load_topology
 from seamlessfs.journal.embedded import EmbeddedJournal
 from seamlessfs.model.cluster import Link
-from seamlessfs.model.errors import ConfigurationError
+from seamlessfs.model.errors import ConfigurationError, CorruptStore
 from seamlessfs.model.ids import PoolId
 from seamlessfs.model.principal import Principal
 from seamlessfs.namenode.core import Core, mono_ms, wall_ms
@@ -35,6 +36,7 @@ from seamlessfs.namenode.events import event
 from seamlessfs.namenode.file_calls import FileCalls
 from seamlessfs.namenode.health import Health
 from seamlessfs.namenode.locate import Locator
+from seamlessfs.namenode.marker import VERSION_NAME, require_same, write_marker
 from seamlessfs.namenode.monitor import Monitor
 from seamlessfs.namenode.path_calls import PathCalls
 from seamlessfs.namenode.pipeline_calls import PipelineCalls
@@ -67,6 +69,7 @@ STOP_GRACE_S = 3.0
 
 def run(settings: NamenodeSettings) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code."""
+    faulthandler.enable()  # a page of the store that the disk cannot give kills the process: the log says where
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     return uvloop.run(_serve(settings))
 
@@ -76,8 +79,12 @@ async def _serve(settings: NamenodeSettings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    namenode = Namenode(settings)
-    await namenode.start()
+    try:
+        namenode = Namenode(settings)
+        await namenode.start()
+    except OSError as error:
+        event(LOG, "start_failed", logging.ERROR, error=error)
+        return 1
     code = await namenode.run_until(stop)
     await namenode.stop()
     return code
@@ -98,8 +105,13 @@ class Namenode:
         superuser = settings.superuser or getpass.getuser()
         limits = _limits(settings)
         store = LmdbStore(settings.data_dir / "store", settings.map_size_bytes)
-        self.writer = await Writer.open(store, EmbeddedJournal(settings.data_dir / "journal"))
+        try:
+            self.writer = await Writer.open(store, EmbeddedJournal(settings.data_dir / "journal"))
+        except CorruptStore as error:
+            raise CorruptStore(f"data_dir {settings.data_dir}: {error}") from error
         identity = Namespace.identity(self.writer.view())
+        marker = settings.data_dir / VERSION_NAME
+        require_same(marker, identity)
         if identity is None:
             identity = _new_identity(settings.rpc_host)
             context = Context(wall_ms(), Principal(superuser, superuser=True), limits, steady_ms=wall_ms())
@@ -108,6 +120,8 @@ class Namenode:
         elif not Namespace.is_counted(self.writer.view()):
             count = await self.writer.with_snapshot(Namespace.count_blocks)
             await self.writer.submit(lambda tx: Namespace.set_count(tx, count))
+        if not marker.exists():
+            write_marker(marker, identity)
         namespace = Namespace(identity.pool_id, limits)
         namespace.load(self.writer.view())
         self.writer.before_seal.append(namespace.settle)
@@ -133,7 +147,13 @@ class Namenode:
         self.rpc = RpcServer(
             self._handlers(groups),
             lambda who: users.principal(who.user, who.real_user, who.peer[0], mono_ms()),
-            RpcLimits(settings.connections_max, settings.calls_per_connection),
+            RpcLimits(
+                connections_max=settings.connections_max,
+                connections_per_address=settings.connections_per_address,
+                connections_per_user=settings.connections_per_user,
+                calls_per_connection=settings.calls_per_connection,
+                calls_per_user=settings.calls_per_user,
+            ),
         )
         self.health.rpc = self.rpc
         await self._listen()

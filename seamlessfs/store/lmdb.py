@@ -11,6 +11,8 @@ range of the file) is grown in a moment in which nothing reads, since growing mo
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -62,6 +64,7 @@ class LmdbStore:
                 readahead=False,
                 max_readers=READERS_MAX,
             )
+            self._require_whole(file)
             self._data = self._env.open_db(b"data")
             self._meta = self._env.open_db(b"meta")
         except lmdb.Error as error:
@@ -132,6 +135,25 @@ class LmdbStore:
         if not self._closed:
             self._closed = True
             self._env.close()
+
+    def _require_whole(self, file: Path) -> None:
+        """A file that ends before the last page that was ever used is read through, by a process that may die of it.
+
+        Such a file can be whole: pages that a commit took and gave back are never written.
+        """
+        used_bytes = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+        size_bytes = file.stat().st_size
+        if size_bytes >= used_bytes:
+            return
+        walk = subprocess.run(
+            [sys.executable, "-m", "seamlessfs.store.lmdb_walk", str(self._path)], capture_output=True, check=False
+        )
+        if walk.returncode:
+            self._env.close()
+            raise CorruptStore(
+                f"store {self._path}: {file.name} has {size_bytes} of {used_bytes} bytes, and records are missing: "
+                "it was cut off; restore the directory from a backup or another namenode"
+            )
 
     def _commit(self, writes: WriteSet, txid: Txid) -> None:
         with self._env.begin(write=True, db=self._data) as transaction:

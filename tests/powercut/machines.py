@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from seamlessfs.cli.mini import Daemon, MiniCluster
+from seamlessfs.cli.mini import Daemon, MiniCluster, MiniDatanode
+from seamlessfs.client.client import Client
 from tests.support.faulty_calls import Fault, FaultControl, faulty
+from tests.support.observe import client_in, until
 from tests.support.powerloss import PowerDisk, disks
 
 DIES_WITHIN_S = 4.0
 FSYNCS_AHEAD = 40
+REPORTED_WITHIN_S = 60.0
 
 NAMENODE = {
     "heartbeat_interval_ms": 200,
@@ -70,11 +74,12 @@ class Machines:
         return [machine for machine in self.datanodes if f"-{idc}-" in machine.name]
 
     def start(self, machines: list[Machine]) -> None:
-        """Starts what has lost power, and returns when the cluster is whole.
+        """Starts what has lost power, and returns when every datanode has said what it has since then.
 
         Raises:
             MiniClusterFailed: something did not come up by itself.
         """
+        began_ms = time.time_ns() // 1_000_000
         if self.namenode in machines:
             self.namenode.control.arm()
             self.namenode.disk.restore()
@@ -83,6 +88,17 @@ class Machines:
             if machine is not self.namenode:
                 machine.start()
         self.cluster.wait_for_datanodes(len(self.datanodes))
+        back = self.datanodes if self.namenode in machines else machines
+        with client_in(self.cluster, "a") as client:
+            until(
+                lambda: self._reported(client, back, began_ms), "the reports of those that are back", REPORTED_WITHIN_S
+            )
+
+    @staticmethod
+    def _reported(client: Client, machines: list[Machine], since_ms: int) -> bool:
+        nodes = client.namenode.get_datanode_report("LIVE")
+        fresh = {node.id.ip for node in nodes if node.last_block_report_at_ms >= since_ms}
+        return all(machine.daemon.address in fresh for machine in machines if isinstance(machine.daemon, MiniDatanode))
 
 
 @contextmanager
