@@ -55,7 +55,7 @@ class PathCalls:
     def get_quota_usage(
         self, call: CallContext, request: pb.GetQuotaUsageRequestProto
     ) -> pb.GetQuotaUsageResponseProto:
-        summary = self.core.namespace.get_content_summary(self.core.view(), self.core.context(call), request.path)
+        summary = self.core.namespace.get_quota_usage(self.core.view(), self.core.context(call), request.path)
         answer = pb.GetQuotaUsageResponseProto()
         answer.usage.fileAndDirectoryCount = summary.files + summary.directories
         answer.usage.spaceConsumed = summary.space_consumed

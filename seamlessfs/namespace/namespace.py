@@ -84,6 +84,9 @@ class Namespace:
     def get_content_summary(self, view: ReadView, ctx: Context, path: str) -> ContentSummary:
         return reading.get_content_summary(view, ctx, path)
 
+    def get_quota_usage(self, view: ReadView, ctx: Context, path: str) -> ContentSummary:
+        return reading.get_quota_usage(view, ctx, path)
+
     def get_storage_policy(self, view: ReadView, ctx: Context, path: str) -> int:
         return reading.get_storage_policy(view, ctx, path)
 

@@ -11,6 +11,8 @@ from seamlessfs.model.principal import AuthMethod, Principal
 from seamlessfs.security.groups import GroupResolver
 
 ANY = "*"
+NAME_BYTES_MAX = 255
+"""Of a user's name: what an owner may have. Deviation: stock takes any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,16 @@ class Users:
         """The caller that a connection stands for.
 
         Raises:
-            ImpersonationDenied: no name at all, or a real user that may not act for this one from this address.
+            ImpersonationDenied: no name at all or one that is too long, or a real user that may not act for this one from this address.
         """
         name = short_name(user)
         if not name:
             raise ImpersonationDenied("The connection names no user: set one (HADOOP_USER_NAME or user=)")
+        for given in (name, real_user or ""):
+            if len(given.encode()) > NAME_BYTES_MAX:
+                raise ImpersonationDenied(
+                    f"User name of {len(given.encode())} bytes: {NAME_BYTES_MAX} are allowed, use a shorter one"
+                )
         groups = self.resolver.groups(name, now_mono_ms)
         real = short_name(real_user) if real_user else None
         if real is not None and real != name:

@@ -141,6 +141,15 @@ def get_content_summary(view: ReadView, ctx: Context, path: str) -> ContentSumma
     return ContentSummary(size, files, directories, space)
 
 
+def get_quota_usage(view: ReadView, ctx: Context, path: str) -> ContentSummary:
+    """As `get_content_summary`, which HDFS refuses in other words."""
+    at = tree.resolve(view, path)
+    access.traverse(ctx, at)
+    if at.last is None:
+        raise FileNotFound(f"File/Directory does not exist: {at.path}")
+    return get_content_summary(view, ctx, path)
+
+
 def get_storage_policy(view: ReadView, ctx: Context, path: str) -> int:
     """Id of the placement policy that the path has or inherits."""
     at = tree.resolve(view, path)

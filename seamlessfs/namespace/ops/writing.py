@@ -217,14 +217,13 @@ def leased_file(view: ReadView, ctx: Context, path: str, inode_id: InodeId, clie
     Raises:
         FileNotFound: the file does not exist. LeaseExpired: it is not open, or for somebody else.
     """
-    at = tree.resolve_file(view, path or "/", inode_id)
+    at = tree.resolve_file(view, path or ("/" if inode_id else ""), inode_id)
     access.traverse(ctx, at)
     record = at.last
-    shown = path or at.path
 
     def described() -> str:
         found = record.id if record is not None else inode_id
-        return f"{shown} (inode {found}) {leases.described(view, client_name)}"
+        return f"{at.path} (inode {found}) {leases.described(view, client_name)}"
 
     if record is None:
         raise FileNotFound(f"File does not exist: {described()}")

@@ -70,6 +70,20 @@ def test_a_connection_without_a_user_is_refused() -> None:
         users().principal(" ", None, "10.0.0.1", 0)
 
 
+@pytest.mark.parametrize("name", ["n" * 256, "ü" * 128, "n" * 10_000])
+def test_a_user_whose_name_no_owner_can_have_is_refused(name: str) -> None:
+    users = Users(GroupResolver(lookup=lambda user: ()), "hdfs", "supergroup", {name: ProxyRule(users=("*",))})
+    for who, real in ((name, None), ("alice", name)):
+        with pytest.raises(ImpersonationDenied, match="255 are allowed"):
+            users.principal(who, real, "127.0.0.1", 0)
+    assert users.principal("n" * 255, None, "127.0.0.1", 0).user == "n" * 255
+
+
+@pytest.mark.parametrize("name", ["a\0b", "$(reboot)", "; id", "-rf", "../root", "a\nb", "root\0", "\U0001f600"])
+def test_the_operating_system_is_asked_for_any_name_and_knows_none_of_these(name: str) -> None:
+    assert os_groups(name) == ()
+
+
 def test_look_ups_are_remembered_for_a_while_and_bounded() -> None:
     asked: list[str] = []
 
