@@ -69,7 +69,8 @@ class Users:
         """The caller that a connection stands for.
 
         Raises:
-            ImpersonationDenied: no name at all or one that is too long, or a real user that may not act for this one from this address.
+            ImpersonationDenied: no name at all or one that is too long, or a real user that may not act for this one
+                from this address.
         """
         name = short_name(user)
         if not name:
