@@ -145,19 +145,25 @@ def _length(block: Block, replicas: Collection[FoundReplica]) -> int | None:
 
 
 def _all_is_said(asked: Asked, usable: Sequence[FoundReplica]) -> bool:
-    """Whether nothing better than these replicas can come: the whole pipeline has answered, and each lost its process.
+    """Whether nothing better than these replicas can come: whoever may still come back has answered, and
 
-    Machines that lost power together may have lost what was flushed and never synced; what is left is then all. One of
-    a newer stamp was chosen in the same way, by an earlier recovery that did not come to its end.
+    - a member whose process never died has less: then the promise was none. A client may tell a new pipeline how much
+      it has written, not how much was acknowledged (hdfs-native does);
+    - or the whole pipeline has answered, and each lost its process: machines that lost power together may have lost
+      what was flushed and never synced. One of a newer stamp was chosen in the same way, by an earlier recovery.
+
+    A member that has only an older replica has answered: it missed the change of the pipeline.
     """
-    block, members = asked.block, {where.uuid for where in asked.pipeline.values()}
-    if (
-        asked.silent
-        or not asked.pipeline
-        or any(_in_doubt(answer, block, answer.uuid in members) for answer in asked.answers)
-    ):
+    block = asked.block
+    if not asked.pipeline or asked.awaited or any(_in_doubt(answer, block, False) for answer in asked.answers):
         return False
-    return all(each.state is ReplicaState.RWR or each.generation_stamp > block.generation_stamp for each in usable)
+    members = {where.uuid for where in asked.pipeline.values()}
+    alive = [each for each in usable if each.state is ReplicaState.RBW and each.uuid in members]
+    if any(each.generation_stamp == block.generation_stamp for each in alive):
+        return True
+    return not asked.silent and all(
+        each.state is ReplicaState.RWR or each.generation_stamp > block.generation_stamp for each in usable
+    )
 
 
 def _nothing(asked: Asked) -> Choice:

@@ -74,8 +74,17 @@ CASES = {
     "finalised below what was promised, by an earlier recovery": Case(
         "ab", (has("a", FINAL, 40, 1005), nothing("b")), 40, "a", synced=50
     ),
-    "growing: below what was promised, which cannot be": Case(
-        "a", (has("a", RBW, 40),), None, synced=50, reason="the longest replica has 40"
+    "growing: below what was said to be acknowledged, and was not": Case(
+        "abC", (has("a", RBW, 45), has("b", RBW, 40)), 40, "ab", synced=50
+    ),
+    "growing: below what was promised, and another may have it": Case(
+        "ab", (has("a", RBW, 40),), None, synced=50, reason="the longest replica has 40; not heard of: DS-b"
+    ),
+    "growing: below what was promised, one could not look": Case(
+        "ab", (has("a", RBW, 40), nothing("b", error="failed")), None, synced=50, reason="longest replica has 40"
+    ),
+    "restarted: below what was promised, others missed the new pipeline": Case(
+        "abc", (has("a", RWR, 40), has("b", RWR, 40, 1000, "old"), nothing("c")), 40, "a", synced=50
     ),
     "restarted: the others have nothing": Case("ab", (has("a", RWR, 40), nothing("b")), 40, "a"),
     "nothing, all asked": Case("ab", (nothing("a"), nothing("b")), None, drop=True),
