@@ -18,7 +18,7 @@ from tests.kill import faults
 from tests.kill.clients import OwnClient, Wrong
 from tests.kill.expected import Expected, Finding, Seen, history
 from tests.kill.faults import Fault
-from tests.kill.inspection import Inspector, Storage, as_rust_reads, clean_ends, complaints, recover, summed
+from tests.kill.inspection import Inspector, Storage, as_rust_reads, complaints, recover, summed
 from tests.kill.mix import BLOCK_BYTES
 from tests.kill.operations import Kind, Op
 from tests.kill.recorder import CAMPAIGN, Log, Recorder
@@ -138,8 +138,7 @@ class Campaign:
             self.look()
             self.striker.stop_workers()
             self.look(last=True)
-            self.cluster.stop()
-            self.fail(clean_ends(self.striker.daemons.values()))
+            self.fail([Finding("/", bad_end) for bad_end in self.striker.end_all()])
 
     def __enter__(self) -> Campaign:
         try:

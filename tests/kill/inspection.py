@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from seamlessfs.cli.mini import Daemon, MiniCluster
+from seamlessfs.cli.mini import MiniCluster
 from seamlessfs.client.client import Client
 from seamlessfs.client.placement import fetch_placement, fetch_traffic
 from seamlessfs.model.errors import FileNotFound, SeamlessError
@@ -222,9 +222,3 @@ def as_rust_reads(address: str, files: Iterable[tuple[str, File]]) -> list[Findi
         for path, file in files
         if rust.fetch(path) != content_of(file.content, file.most)
     ]
-
-
-def clean_ends(daemons: Iterable[Daemon]) -> list[Finding]:
-    """Daemons that did not end cleanly when they were asked to."""
-    codes = {daemon.name: daemon.process.returncode for daemon in daemons if daemon.process is not None}
-    return [Finding(name, f"ended with status {code}") for name, code in codes.items() if code]

@@ -105,6 +105,13 @@ class Striker:
             if slot.name in fault.targets:
                 self._start_worker(slot)
 
+    def end_all(self) -> list[str]:
+        """Asks every daemon to end, once; returns those that did not end cleanly, with their status."""
+        daemons = list(self.daemons.values())
+        self._signal(daemons, signal.SIGTERM)
+        codes = {daemon.name: daemon.process.returncode for daemon in daemons if daemon.process is not None}
+        return [f"{name} ended with status {code}" for name, code in codes.items() if code]
+
     def _signal(self, daemons: list[Daemon], number: signal.Signals) -> None:
         for daemon in daemons:
             assert daemon.process is not None
