@@ -11,6 +11,7 @@ range of the file) is grown in a moment in which nothing reads, since growing mo
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 import threading
@@ -154,6 +155,7 @@ class LmdbStore:
                 f"store {self._path}: {file.name} has {size_bytes} of {used_bytes} bytes, and records are missing: "
                 "it was cut off; restore the directory from a backup or another namenode"
             )
+        os.truncate(file, used_bytes)  # a look at a page behind the end would kill the process; zeros are noticed
 
     def _commit(self, writes: WriteSet, txid: Txid) -> None:
         with self._env.begin(write=True, db=self._data) as transaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from pathlib import Path
@@ -89,3 +90,32 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(random.Random(1).randbytes(16384))
     with pytest.raises(CorruptStore, match=str(tmp_path)):
         LmdbStore(tmp_path)
+
+
+def test_a_file_that_was_cut_off_is_noticed_before_anybody_reads_it(tmp_path: Path) -> None:
+    """A read of a page that is not there any more would end the process without a word."""
+    store = LmdbStore(tmp_path)
+    for batch in range(1, 5):
+        store.apply({b"%d-%d" % (batch, i): bytes(500) for i in range(500)}, Txid(batch))
+    store.close()
+    file = tmp_path / "data.mdb"
+    os.truncate(file, file.stat().st_size // 2)
+    with pytest.raises(CorruptStore, match=r"data\.mdb has \d+ of \d+ bytes.*restore"):
+        LmdbStore(tmp_path)
+
+
+def test_a_file_that_lost_nothing_but_free_pages_is_read_and_ends_no_process(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path)
+    store.apply({b"a": b"1"}, Txid(1))
+    store.apply({b"large": bytes(MEBIBYTE)}, Txid(2))
+    store.apply({b"large": None}, Txid(3))
+    store.apply({b"b": b"2"}, Txid(4))
+    store.close()
+    file = tmp_path / "data.mdb"
+    os.truncate(file, file.stat().st_size - MEBIBYTE // 2)
+    again = LmdbStore(tmp_path)
+    assert (again.applied_txid, again.get(b"a"), again.get(b"b")) == (4, b"1", b"2")
+    with pytest.raises(CorruptStore, match="restore"):
+        again.apply({b"large": bytes(2 * MEBIBYTE)}, Txid(5))
+    assert again.get(b"a") == b"1"
+    again.close()
