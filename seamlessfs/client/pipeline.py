@@ -80,6 +80,8 @@ class Pipeline:
         self._acks = AckDecoder()
         self._payload_sent = 0
         self._stream = self._open(connector, request)
+        self._poller = select.poll()
+        self._poller.register(self._stream.socket, select.POLLIN)
         self._timeout_s = self._stream.read_timeout_s
         self._heartbeat_s = connector.heartbeat_s
         self._sent_at_s = self._heard_at_s = time.monotonic()
@@ -186,12 +188,11 @@ class Pipeline:
         Raises:
             PipelineFailed: no ack for so long that a datanode must be dead.
         """
-        poller = select.poll()
-        poller.register(self._stream.socket, events)
+        self._poller.modify(self._stream.socket, events)
         now_s = time.monotonic()
         left_s = self._heard_at_s + self._timeout_s - now_s
         quiet_s = self._sent_at_s + self._heartbeat_s - now_s if not events & select.POLLOUT else left_s
-        for _, happened in poller.poll(max(0.0, min(left_s, quiet_s)) * 1000):
+        for _, happened in self._poller.poll(max(0.0, min(left_s, quiet_s)) * 1000):
             return happened | (select.POLLIN if happened & (select.POLLHUP | select.POLLERR) else 0)
         if left_s <= quiet_s:
             raise self._failed(0, f"no ack for {self._timeout_s:g} s, {len(self._window)} packets in flight")

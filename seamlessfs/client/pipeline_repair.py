@@ -103,8 +103,15 @@ class PipelineRepair:
             NotEnoughDatanodes: no datanode is left, or no progress is made; every one is named with what it did.
             SeamlessError, OSError: the namenode does not let the block be written on.
         """
-        event: Event = Broken(failure.bad_node_index, failure.reason, self._written(window), failure.restarting)
         log.warning("pipeline_broken path=%s error=%s", self._file.path, failure)
+        try:
+            return self._carry_out(failure, window)
+        except BaseException:
+            self._end_pipeline()
+            raise
+
+    def _carry_out(self, failure: PipelineFailed, window: PacketWindow) -> Pipeline | None:
+        event: Event = Broken(failure.bad_node_index, failure.reason, self._written(window), failure.restarting)
         while True:
             self._state, step = next_step(self._state, event, self._rules)
             match step:
@@ -202,11 +209,7 @@ class PipelineRepair:
         return Opened()
 
     def _announce(self, step: Announce) -> Event:
-        try:
-            self._session.namenode.update_pipeline(self._session.client_name, self.block, self._renewed, step.pipeline)
-        except BaseException:
-            self._end_pipeline()
-            raise
+        self._session.namenode.update_pipeline(self._session.client_name, self.block, self._renewed, step.pipeline)
         self.block = self._renewed
         return Announced()
 
