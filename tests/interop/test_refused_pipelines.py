@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from seamlessfs.cli.mini import MiniCluster
 from seamlessfs.wire.pb.hadoop import hdfs_pb2
 from tests.support.clusters import Cluster
+from tests.support.observe import until
 from tests.support.refusals import ILLEGAL, LEASE, NOT_FOUND, SAFE_MODE, Refusals, World
 
 REFUSALS = Refusals()
@@ -189,6 +191,20 @@ def test_a_pipeline_may_shrink_and_name_datanodes_that_are_not_there(world: Worl
     now = writing.now()
     assert now.b.generationStamp == stamp
     assert [node.id.datanodeUuid for node in now.locs] == [writing.located.locs[0].id.datanodeUuid]
+
+
+def test_a_pipeline_that_lost_its_other_idc_is_said(world: World, cluster: Cluster, mini: MiniCluster) -> None:
+    if not cluster.ours:
+        pytest.skip("stock HDFS knows no IDCs")
+    writing = Writing(world)
+    near = [index for index, node in enumerate(writing.located.locs) if node.location.startswith("/a/")]
+    assert 0 < len(near) < len(writing.located.locs)
+    writing.renew(
+        newNodes=[writing.located.locs[index].id for index in near],
+        storageIDs=[writing.located.storageIDs[index] for index in near],
+    )
+    said = f"sync_degraded path={world.root.at('f')} block={writing.located.b.blockId} lacks=b"
+    until(lambda: said in mini.namenode.log.read_text(), "the event")
 
 
 def test_members_that_this_namenode_has_not_seen_yet_stay(world: World, cluster: Cluster) -> None:
