@@ -23,7 +23,7 @@ from tests.support.peer_files import PeerFiles
 from tests.support.stock_hdfs import StockHdfs, StockProcess
 from tests.support.tcp_proxy import Cut, Direction, Fault, Stall, TcpProxy
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
 
 DATANODES = 4
 DATA = random.Random(13).randbytes(1_500_000)
