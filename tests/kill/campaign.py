@@ -19,7 +19,7 @@ from tests.kill.clients import OwnClient, Wrong
 from tests.kill.expected import Expected, Finding, Seen, history
 from tests.kill.faults import Fault
 from tests.kill.inspection import Inspector, Storage, as_rust_reads, complaints, recover, summed
-from tests.kill.mix import BLOCK_BYTES
+from tests.kill.mix import BLOCK_BYTES, home_of
 from tests.kill.operations import Kind, Op
 from tests.kill.recorder import CAMPAIGN, Log, Recorder
 from tests.kill.striker import Slot, Striker, keep_ports
@@ -221,7 +221,7 @@ class Campaign:
 
     def _wait_for_load(self) -> None:
         """Every worker has something acknowledged."""
-        homes = ["/" + slot.who.replace(".", "/") for slot in self.striker.slots]
+        homes = [home_of(slot.who) for slot in self.striker.slots]
         self._until(lambda: all(home in self.expected.world for home in homes), "every worker begins", BEGUN_S)
 
     def suffer(self, number: int, fault: Fault) -> None:
@@ -342,7 +342,7 @@ class Campaign:
             if era in self.expected.world and posixpath.dirname(era) not in deleted:
                 self.do(Op(Kind.DELETE, era))
                 deleted.add(era)
-        homes = {"/" + who.replace(".", "/") for who in self.striker.gone}
+        homes = {home_of(who) for who in self.striker.gone}
         left = {path for path in self.expected.world if path in homes}
         self.finished = (self.finished & busy) | left | {era_of(path) for path in settled}
         self.finished -= {PROBES}

@@ -33,6 +33,12 @@ WEIGHTS: Mapping[Kind, int] = {
 }
 
 
+def home_of(who: str) -> str:
+    """The folder of a worker: /slot/generation."""
+    slot, _, generation = who.rpartition(".")
+    return f"/{slot}/{generation}"
+
+
 @dataclass(frozen=True)
 class Abilities:
     """What a client can do. `syncs`: how it can flush."""

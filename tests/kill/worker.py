@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.kill.clients import LoadClient, Wrong, connect
-from tests.kill.mix import OPS_PER_ERA, Era, choose, closing, opening
+from tests.kill.mix import OPS_PER_ERA, Era, choose, closing, home_of, opening
 from tests.kill.operations import Kind, Op
 from tests.kill.recorder import Log, LogEnded
 
@@ -82,9 +82,8 @@ def main() -> None:
     chosen = words.parse_args()
     log = Log(chosen.recorder, chosen.name)
     client = connect(chosen.kind, chosen.namenode, chosen.source, Path(chosen.folder))
-    home = "/" + chosen.name.replace(".", "/")
     try:
-        Worker(client, log, home, random.Random(f"{chosen.seed}:{chosen.name}")).run()
+        Worker(client, log, home_of(chosen.name), random.Random(f"{chosen.seed}:{chosen.name}")).run()
     except LogEnded:
         os._exit(0)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.kill.expected import Expected, Seen, decode_node, encode_node, history
-from tests.kill.mix import WEIGHTS, Abilities, Era, choose, closing, opening
+from tests.kill.mix import WEIGHTS, Abilities, Era, choose, closing, home_of, opening
 from tests.kill.operations import File, Folder, Kind, Node, Op, content_of, outcomes
 
 ME = "own-a0.1"
@@ -276,3 +276,7 @@ def test_the_load_never_asks_for_what_cannot_be_done(seed: int) -> None:
     for op in closing(era):
         era.take(op)
     assert era.files(closed=False) == []
+
+
+def test_each_worker_has_a_home_of_its_own() -> None:
+    assert home_of("java-3.3-a3.12") == "/java-3.3-a3/12"
