@@ -41,6 +41,11 @@ def lacking_idcs(facts: BlockFacts, members: Counter[str]) -> list[str]:
     return sorted(idc for idc in least if idc not in (NO_IDC, ANYWHERE) and members[idc] < least[idc])
 
 
+def is_refused(facts: BlockFacts, lacking: list[str]) -> bool:
+    """Whether a pipeline without these IDCs may not go on: the policy says so, and it is not the home that is lost."""
+    return bool(lacking) and facts.policy.on_remote_shortage is Shortage.FAIL and facts.home_idc not in lacking
+
+
 def _is_excused(facts: BlockFacts, idc: str, pipeline: Counter[str] | None, cluster: ClusterState) -> bool:
     """Whether an IDC without enough replicas is a shortage that was accepted when the pipeline was made."""
     policy = facts.policy

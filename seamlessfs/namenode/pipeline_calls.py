@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 
-from seamlessfs.blocks.completion import lacking_idcs
+from seamlessfs.blocks.completion import is_refused, lacking_idcs
 from seamlessfs.blocks.replacement import in_pipeline_order
 from seamlessfs.model.block import Block, ExtendedBlock, LocatedBlock, ReplicaLocation
 from seamlessfs.model.cluster import DatanodeId
 from seamlessfs.model.errors import IllegalArgument, RemoteIOError, UnregisteredNode
 from seamlessfs.model.ids import DatanodeUuid, InodeId, StorageId
-from seamlessfs.model.policy import Shortage, WriteMode
+from seamlessfs.model.policy import WriteMode
 from seamlessfs.namenode.core import Core
 from seamlessfs.namenode.events import event
 from seamlessfs.namespace.context import Context
@@ -191,7 +191,7 @@ class PipelineCalls:
         if members.total() < len(facts.pipeline):
             return []
         lacking = lacking_idcs(facts, members)
-        if lacking and facts.policy.on_remote_shortage is Shortage.FAIL and facts.home_idc not in lacking:
+        if is_refused(facts, lacking):
             raise RemoteIOError(
                 f"Pipeline of blk_{block.id} has no datanode in {', '.join(lacking)}: policy {facts.policy.name} "
                 f"wants {facts.policy.sync_min_per_idc} there and says that a write fails (on_remote_shortage)"

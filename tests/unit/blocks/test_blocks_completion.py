@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from seamlessfs.blocks.completion import lacking_idcs
+from seamlessfs.blocks.completion import is_refused, lacking_idcs
 from seamlessfs.blocks.policy import BlockFacts
 from seamlessfs.blocks.reports import ChangeKind
 from seamlessfs.model.ids import StorageId
-from seamlessfs.model.policy import IDC_2_2_ASYNC, IDC_2_2_SYNC, IDC_NONE, PlacementPolicy
+from seamlessfs.model.policy import IDC_2_2_ASYNC, IDC_2_2_SYNC, IDC_NONE, PlacementPolicy, Shortage
 from tests.support.blocks_world import World
 
 
@@ -57,6 +57,23 @@ def test_a_replica_of_the_stamp_before_does_not_count() -> None:
     assert not world.manager.ready(facts)
     finish(world, facts, "a-r0-n0", "b-r0-n0")
     assert world.manager.ready(facts)
+
+
+@pytest.mark.parametrize(
+    ("shortage", "lacking", "refused"),
+    [
+        (Shortage.FAIL, ["b"], True),
+        (Shortage.FAIL, [], False),
+        (Shortage.FAIL, ["a"], False),
+        (Shortage.FAIL, ["a", "b"], False),
+        (Shortage.DEGRADE, ["b"], False),
+        (Shortage.BLOCK, ["b"], False),
+    ],
+)
+def test_a_policy_may_refuse_a_pipeline_without_the_peer(shortage: Shortage, lacking: list[str], refused: bool) -> None:
+    policy = replace(IDC_2_2_SYNC, on_remote_shortage=shortage)
+    facts = replace(World().write(IDC_2_2_SYNC), policy=policy, home_idc="a", peer_idc="b")
+    assert is_refused(facts, lacking) is refused
 
 
 @pytest.mark.parametrize(
