@@ -90,11 +90,15 @@ class BlockManager:
                 self._bury(other)
         node = self.cluster.register(datanode, location, storages, now_ms)
         self.turns.gone(datanode.uuid)
+        self._begin_anew(node, now_ms)
+        return node
+
+    def _begin_anew(self, node: DatanodeDescriptor, now_ms: int) -> None:
+        """The report that comes decides, whatever was known of the datanode."""
         self.sweeps.back(node.storages.values())
         self.sweeps.leave([storage for storage in node.storages.values() if storage.report.failed])
         for storage in node.storages.values():
             self.judge.start_storage(storage, now_ms)
-        return node
 
     def heartbeat(
         self,
@@ -134,7 +138,7 @@ class BlockManager:
         node.heartbeat_at_ms = now_ms
         if node.state is not NodeState.LIVE or not node.connected:
             if node.state is NodeState.DEAD:
-                self.sweeps.back(node.storages.values())
+                self._begin_anew(node, now_ms)
                 self.turns.want(uuid, now_ms)
             node.state, node.connected = NodeState.LIVE, True
             self.cluster.refresh()

@@ -68,10 +68,9 @@ class Health:
 
     def oldest(self) -> list[Oldest]:
         """The oldest of each kind that there is."""
-        now_ms, core = mono_ms(), self.core
-        found = [
-            Oldest(one.kind, one.what, now_ms - one.since_ms, self._limit_ms, one.detail) for one in self._waiting()
-        ]
+        core = self.core
+        some, now_ms = self._waiting(), mono_ms()
+        found = [Oldest(one.kind, one.what, now_ms - one.since_ms, self._limit_ms, one.detail) for one in some]
         silent = core.namespace.leases.most_silent(core.clock.now_ms())
         if silent is not None:
             limit_ms = core.settings.lease_hard_limit_ms + self._limit_ms

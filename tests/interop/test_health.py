@@ -116,9 +116,9 @@ def test_a_report_that_is_never_given_holds_up_the_others_for_a_while_only(make:
 def test_a_tree_of_many_files_goes_a_little_at_a_time(make: Callable[..., MiniCluster]) -> None:
     cluster = make(idcs=1, racks=1, datanodes_per_rack=2)
     with client_in(cluster, "a") as client:
-        for number in range(60):
+        for number in range(30):
             client.write_file(f"/tree/{number % 6}/{number}", os.urandom(100))
-        assert len(block_files(cluster)) == 60 * 4
+        assert len(block_files(cluster)) == 30 * 4
         assert client.delete("/tree", recursive=True)
         assert not client.exists("/tree")
         until(lambda: not block_files(cluster), "it is gone")

@@ -285,7 +285,7 @@ def test_a_writer_in_the_middle_goes_on(make: Callable[..., MiniCluster]) -> Non
 def test_ids_are_never_given_out_twice(make: Callable[..., MiniCluster]) -> None:
     cluster = make(idcs=1, racks=1, datanodes_per_rack=1)
     seen: list[tuple[int, int, int]] = []
-    for number in range(4):
+    for number in range(3):
         with RawRpc(cluster.host, cluster.port) as rpc:
             session = Session(rpc, "", "writer")
             path = f"/ids/{number}"

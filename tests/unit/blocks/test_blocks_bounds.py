@@ -232,6 +232,18 @@ def test_a_deletion_that_may_have_been_lost_is_told_again_once_its_datanode_is_b
     assert world.datanodes[HOLDERS[0]].disk == {}
 
 
+def test_a_replica_written_a_moment_before_its_datanode_fell_silent_is_deleted_when_it_is_heard_again() -> None:
+    """Its stream did not break, so it does not register; the file was deleted while it counted as dead."""
+    world = World()
+    facts = world.adopt(IDC_2_2_SYNC, HOLDERS)
+    world.datanodes[HOLDERS[0]].up = False
+    world.run(world.settings.dead_after_ms + 2_000)
+    world.remove(facts)
+    world.datanodes[HOLDERS[0]].up = True
+    world.run(5_000)
+    assert world.datanodes[HOLDERS[0]].disk == {}
+
+
 # Figures and hints
 
 
