@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from seamlessfs.model.cluster import Location
 
@@ -117,6 +117,8 @@ class DatanodeSettings(BaseModel):
             host, _, port = address.rpartition(":")
             if not host or not port.isdigit() or not 0 < int(port) < 65536:
                 raise ValueError(f"namenode {address!r} is not of the form host:port")
+        if len(set(value)) != len(value):
+            raise ValueError("namenodes names an address twice")
         return value
 
     @field_validator("data_dirs")
@@ -125,7 +127,24 @@ class DatanodeSettings(BaseModel):
         paths = [split_data_dir(entry)[1] for entry in value]
         if len(set(paths)) != len(paths):
             raise ValueError("data_dirs names a directory twice")
+        for path in paths:
+            if not path.parts:
+                raise ValueError("data_dirs has an empty name; name a directory")
+            inside = [other for other in paths if other != path and path.is_relative_to(other)]
+            if inside:
+                raise ValueError(f"{path} is inside {inside[0]}; name directories beside each other")
         return value
+
+    @model_validator(mode="after")
+    def _not_contradictory(self) -> DatanodeSettings:
+        if self.xfer_port == self.ipc_port != 0:
+            raise ValueError(f"xfer_port and ipc_port are both {self.xfer_port}: give each its own")
+        if self.reconnect_min_ms > self.reconnect_max_ms:
+            raise ValueError(
+                f"reconnect_min_ms = {self.reconnect_min_ms} must not be more than "
+                f"reconnect_max_ms = {self.reconnect_max_ms}: change one of them"
+            )
+        return self
 
     @property
     def volumes(self) -> tuple[tuple[str, Path], ...]:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from seamlessfs.model.errors import ConfigurationError
 
 DEFAULT = "default"
+INPUT_CHARS_SHOWN = 80
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -77,6 +78,9 @@ def gather(
     for name, key, value in _from_environment(kind, section, environ):
         _check_known(key, f"environment variable {name}", kind)
         values[key], origins[key] = value, name
+    for key, value in values.items():
+        if value == "" and _is_path(kind.model_fields[key].annotation):
+            raise ConfigurationError(f"[{section}] {key} ({origins[key]}): it is empty; name a file or folder")
     for key, value in (flags or {}).items():
         if value is not None:
             _check_known(key, "flag", kind)
@@ -124,6 +128,10 @@ def _from_environment(
             raise ConfigurationError(f"{name} must hold JSON: {error}") from error
 
 
+def _is_path(annotation: Any) -> bool:
+    return annotation is Path or Path in typing.get_args(annotation)
+
+
 def _is_structured(annotation: Any) -> bool:
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
@@ -148,10 +156,35 @@ def _explain(error: ValidationError, section: str, origins: Mapping[str, str]) -
         if problem["type"] == "missing" and len(problem["loc"]) == 1:
             lines.append(f"[{section}] {problem['loc'][0]} must be set")
             continue
-        key = str(problem["loc"][0]) if problem["loc"] else section
+        if not problem["loc"]:
+            lines.append(f"[{section}] {_wording(problem)}")
+            continue
+        key = str(problem["loc"][0])
         place = ".".join(str(part) for part in problem["loc"])
-        lines.append(f"[{section}] {place} ({origins.get(key, DEFAULT)}): {problem['msg']}")
+        given = repr(problem["input"])[:INPUT_CHARS_SHOWN]
+        lines.append(f"[{section}] {place} ({origins.get(key, DEFAULT)}): {given} is not allowed: {_wording(problem)}")
     return "\n".join(lines)
+
+
+def _wording(problem: Any) -> str:
+    """What is wrong, without pydantic's way of saying so."""
+    limits = problem.get("ctx", {})
+    wordings = {
+        "int_parsing": "a whole number is expected, without a unit",
+        "int_type": "a whole number is expected",
+        "int_from_float": "a whole number is expected",
+        "bool_parsing": "true or false is expected",
+        "string_type": "text is expected",
+        "path_type": "a path is expected",
+        "list_type": "a list is expected",
+        "tuple_type": "a list is expected",
+        "dict_type": "a table is expected",
+        "greater_than_equal": f"it must be at least {limits.get('ge')}",
+        "less_than_equal": f"it must be at most {limits.get('le')}",
+        "too_short": f"at least {limits.get('min_length')} must be given",
+        "value_error": problem["msg"].removeprefix("Value error, "),
+    }
+    return wordings.get(problem["type"]) or str(problem["msg"])
 
 
 def describe(

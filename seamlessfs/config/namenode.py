@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class NamenodeSettings(BaseModel):
@@ -85,3 +85,29 @@ class NamenodeSettings(BaseModel):
         600_000, ge=100, description="Age at which the oldest debt, copy, deletion, recovery, ... is named in the log."
     )
     map_size_bytes: int = Field(1 << 30, ge=1 << 20, description="First size of the store's map; it grows by itself.")
+
+    @field_validator("link_rates")
+    @classmethod
+    def _links(cls, value: dict[str, int]) -> dict[str, int]:
+        for name, rate in value.items():
+            source, arrow, target = name.partition(">")
+            if not arrow or not source or not target or source == target or ">" in target:
+                raise ValueError(f"{name!r} is no link; name two IDCs as 'a>b'")
+            if rate < 1:
+                raise ValueError(f"the rate of {name} must be at least 1 byte a second")
+        return value
+
+    @model_validator(mode="after")
+    def _not_contradictory(self) -> NamenodeSettings:
+        for less, more in (("heartbeat_interval_ms", "stale_after_ms"), ("stale_after_ms", "dead_after_ms")):
+            below, above = getattr(self, less), getattr(self, more)
+            if below >= above:
+                raise ValueError(f"{less} = {below} must be less than {more} = {above}: change one of them")
+        if self.min_block_size > self.block_size:
+            raise ValueError(
+                f"min_block_size = {self.min_block_size} must not be more than block_size = {self.block_size}: "
+                "change one of them"
+            )
+        if self.rpc_port == self.control_port != 0 and self.rpc_host == self.control_host:
+            raise ValueError(f"rpc_port and control_port are both {self.rpc_port}: give each its own")
+        return self

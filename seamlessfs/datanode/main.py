@@ -13,6 +13,7 @@ from seamlessfs.datanode.daemon import Datanode
 from seamlessfs.datanode.log import configure, event
 from seamlessfs.datanode.volume import VolumeFailed
 from seamlessfs.model.errors import ConfigurationError, CorruptStore, RegistrationRefused
+from seamlessfs.net.listening import require_free
 
 
 def run(settings: DatanodeSettings) -> int:
@@ -33,6 +34,8 @@ async def serve(settings: DatanodeSettings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     try:
+        require_free(settings.host, settings.xfer_port, "xfer_port")
+        require_free(settings.host, settings.ipc_port, "ipc_port")
         datanode = Datanode(settings)
         await datanode.start()
     except (ConfigurationError, CorruptStore, RegistrationRefused, VolumeFailed, OSError) as error:

@@ -49,6 +49,7 @@ from seamlessfs.namenode.writer import Writer
 from seamlessfs.namespace import counters
 from seamlessfs.namespace.context import Context, NamespaceLimits
 from seamlessfs.namespace.namespace import Namespace
+from seamlessfs.net.listening import require_free
 from seamlessfs.net.rpc_server import RpcLimits, RpcServer
 from seamlessfs.security.groups import GroupResolver
 from seamlessfs.security.secret import load_secret
@@ -97,6 +98,10 @@ class Namenode:
         self.settings = settings
         self.secret = load_secret(settings.cluster_secret_file)
         self.rules: TopologyRules = load_topology(settings.topology_file) if settings.topology_file else ()
+        require_free(settings.rpc_host, settings.rpc_port, "rpc_port")
+        require_free(settings.control_host, settings.control_port, "control_port")
+        if settings.port_file is not None and not settings.port_file.absolute().parent.is_dir():
+            raise ConfigurationError(f"port_file {settings.port_file}: its folder does not exist; make it first")
         self.lock = _lock(settings.data_dir)
 
     async def start(self) -> None:
@@ -239,8 +244,13 @@ def write_whole(path: Path, text: str) -> None:
 
 def _lock(folder: Path) -> int:
     """Keeps a second namenode off the same folder for the life of the process."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(folder / "in_use.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(folder / "in_use.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"data_dir {folder} cannot be used: {error.strerror}; name a folder that this user may write to"
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -35,7 +35,13 @@ def refusal(file: Path, text: str, environ: dict[str, str] | None = None, **flag
 
 def test_each_source_wins_over_those_before_it(file: Path) -> None:
     environ = {"SEAMLESSFS_NAMENODE_SETTLE_MS": "3", "SEAMLESSFS_NAMENODE_RPC_PORT": "4"}
-    loaded = namenode(file, "stale_after_ms = 200\nsettle_ms = 2\nrpc_port = 2", environ, rpc_port=5, settle_ms=None)
+    loaded = namenode(
+        file,
+        "heartbeat_interval_ms = 100\nstale_after_ms = 200\nsettle_ms = 2\nrpc_port = 2",
+        environ,
+        rpc_port=5,
+        settle_ms=None,
+    )
     values = loaded.settings
     assert (values.lease_soft_limit_ms, loaded.origins["lease_soft_limit_ms"]) == (60_000, "default")
     assert (values.stale_after_ms, loaded.origins["stale_after_ms"]) == (200, str(file))
