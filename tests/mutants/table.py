@@ -289,7 +289,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "blocks/completion.py",
         "        have[idc] >= min(policy.sync_min_per_idc, want) or _is_excused",
         "        have.total() >= min(policy.sync_min_per_idc, want) or _is_excused",
-        ("unit/blocks/test_blocks_shortage_table.py"),
+        ("unit/blocks/test_blocks_shortage_table.py", "unit/blocks/test_blocks_completion.py"),
     ),
     Mutant(
         "recovered-from-what-was-sent",
