@@ -45,6 +45,12 @@ class ParentNotDirectory(FilesystemError, NotADirectoryError):
     ERRNO = _errno.ENOTDIR
 
 
+class ListingStartNotFound(FilesystemError):
+    """Hadoop's DirectoryListingStartAfterNotFoundException: a page is to follow an inode that is not there."""
+
+    ERRNO = _errno.ENOENT
+
+
 class DirectoryNotEmpty(FilesystemError):
     ERRNO = _errno.ENOTEMPTY
 
@@ -55,6 +61,10 @@ class InvalidPath(FilesystemError, ValueError):
 
 class IllegalArgument(FilesystemError, ValueError):
     ERRNO = _errno.EINVAL
+
+
+class InvalidArgument(IllegalArgument):
+    """Java's own IllegalArgumentException, of which Hadoop's is a kind there."""
 
 
 class AccessDenied(FilesystemError, PermissionError):

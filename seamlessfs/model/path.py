@@ -9,6 +9,7 @@ PATH_CHARS_MAX = 8000
 DEPTH_MAX = 1000
 RESERVED = b".reserved"
 INODES = b".inodes"
+_RESERVED, _INODES = RESERVED.decode(), INODES.decode()
 
 
 def split(path: str) -> list[bytes]:
@@ -28,11 +29,13 @@ def split(path: str) -> list[bytes]:
 def creatable(path: str) -> bool:
     """Whether something may be made under this path; what is there already may be looked up under any.
 
-    Wire: as HDFS, no `//` before a name.
+    Wire: as HDFS, no `//` before a name, and `..` only behind an inode's id.
     """
     if not path.startswith("/") or "\0" in path or "//" in path.rstrip("/"):
         return False
-    return all(part not in (".", "..") and ":" not in part for part in path.split("/"))
+    parts = path.split("/")
+    by_id = len(parts) > 4 and parts[1:3] == [_RESERVED, _INODES]
+    return all(part != "." and (part != ".." or by_id) and ":" not in part for part in parts)
 
 
 def too_long(path: str) -> bool:

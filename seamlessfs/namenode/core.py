@@ -181,7 +181,8 @@ class Core:
     ) -> Response:
         """As `change`, for a call that must not run twice: a repeated one gets the first one's answer.
 
-        Wire: the retry cache's key is (client id, call id); a retry of a call in flight waits for it.
+        Wire: the retry cache's key is (client id, call id); a retry of a call in flight waits for it. One that was
+        answered "false" changed nothing, and runs again, as in HDFS.
         """
         key = (call.client_id, call.call_id)
         if (running := self._running.get(key)) is not None:
@@ -192,9 +193,11 @@ class Core:
         context = self.context(call)
 
         def run(tx: Transaction) -> bytes:
-            answer = operation(tx, context).SerializeToString()
-            self.namespace.retries.remember(tx, context.steady_ms, *key, answer)
-            return answer
+            answer = operation(tx, context)
+            encoded = answer.SerializeToString()
+            if getattr(answer, "result", True):
+                self.namespace.retries.remember(tx, context.steady_ms, *key, encoded)
+            return encoded
 
         future = asyncio.ensure_future(self.writer.submit(run))
         self._running[key] = future

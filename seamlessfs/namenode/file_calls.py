@@ -9,7 +9,7 @@ from seamlessfs.blocks.cluster import NodeState
 from seamlessfs.blocks.placement import Placement, PlacementReason
 from seamlessfs.model.block import ExtendedBlock, LocatedBlock
 from seamlessfs.model.errors import (
-    IllegalArgument,
+    InvalidArgument,
     NotEnoughDatanodes,
     NotReplicatedYet,
     Retriable,
@@ -70,7 +70,7 @@ class FileCalls:
         """The answer; None while none of the datanodes has come back that know how long the open block is."""
         offset, length = to_signed(request.offset), to_signed(request.length)
         if offset < 0 or length < 0:
-            raise IllegalArgument(
+            raise InvalidArgument(
                 f"Negative {'offset' if offset < 0 else 'length'} is not supported. File: {request.src}"
             )
         found = self.core.namespace.get_blocks(self.core.view(), self.core.context(call), request.src, offset, length)
@@ -103,8 +103,8 @@ class FileCalls:
         if status is None:
             return pb.GetLocatedFileInfoResponseProto()
         answer = pb.GetLocatedFileInfoResponseProto(fs=file_status_to_pb(status))
-        if not status.is_directory:
-            found = self.core.namespace.get_blocks(view, context, request.src)
+        found = None if status.is_directory else self.core.namespace.blocks_of(view, status.inode_id, status.length)
+        if found is not None:
             answer.fs.locations.CopyFrom(located_blocks_to_pb(self.locator.located_blocks(found, call)))
         return answer
 
@@ -119,6 +119,7 @@ class FileCalls:
                 client_machine=context.caller.address,
                 overwrite=bool(request.createFlag & OVERWRITE),
                 create_parent=request.createParent,
+                may_create=bool(request.createFlag & CREATE),
                 replication=to_short(request.replication),
                 block_size=to_signed(request.blockSize),
                 storage_policy=request.storagePolicy or None,
@@ -180,6 +181,8 @@ class FileCalls:
             peer_idc=placement.peer_idc,
             previous=previous,
         )
+        if previous is not None and self.core.ready_in(tx, previous.id):
+            namespace.finish_block(tx, previous.id)
         return LocatedBlock(ExtendedBlock(pool, block), target.offset, placement.targets)
 
     def _choose(self, target: BlockTarget, call: CallContext, request: pb.AddBlockRequestProto) -> Placement:

@@ -7,7 +7,7 @@ import dataclasses
 from seamlessfs.model.block import ExtendedBlock, LocatedBlock, LocatedBlocks, ReplicaLocation
 from seamlessfs.model.cluster import Location
 from seamlessfs.model.ids import StorageId
-from seamlessfs.model.status import FileType, Listing
+from seamlessfs.model.status import FileStatus, FileType, Listing
 from seamlessfs.namenode.core import Core
 from seamlessfs.namespace.answers import FileBlock, FileBlocks
 from seamlessfs.net.rpc_server import CallContext
@@ -68,12 +68,19 @@ class Locator:
         return tuple(known[storage_id] for storage_id in storages if storage_id in known)
 
     def with_locations(self, view: ReadView, listing: Listing, call: CallContext) -> Listing:
-        """The listing with the blocks of each file."""
-        entries = []
+        """The listing with the blocks of each file, ended early where they have too many replicas for one answer.
+
+        Wire: as HDFS, the entry that exceeds as many replicas as a page has entries is the last one.
+        """
+        entries: list[FileStatus] = []
+        left = self.core.limits.listing_page
         for status in listing.entries:
+            if left <= 0:
+                break
             if status.type is FileType.FILE:
-                blocks = self.core.namespace.blocks_of(view, status.inode_id)
+                blocks = self.core.namespace.blocks_of(view, status.inode_id, status.length)
                 located = None if blocks is None else self.located_blocks(blocks, call)
                 status = dataclasses.replace(status, locations=located)
+                left -= len(located.blocks) * status.replication if located is not None else 0
             entries.append(status)
-        return Listing(tuple(entries), listing.remaining)
+        return Listing(tuple(entries), listing.remaining + len(listing.entries) - len(entries))

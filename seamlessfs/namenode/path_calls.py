@@ -15,6 +15,7 @@ from seamlessfs.wire.convert.integers import to_short
 from seamlessfs.wire.convert.policy import placement_policy_to_pb
 from seamlessfs.wire.convert.status import content_summary_to_pb, file_status_to_pb, listing_to_pb
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
+from seamlessfs.wire.pb.hadoop import encryption_pb2, erasurecoding_pb2
 
 
 class PathCalls:
@@ -62,6 +63,20 @@ class PathCalls:
         answer.usage.quota = answer.usage.spaceQuota = (1 << 64) - 1
         return answer
 
+    def get_erasure_coding_policy(
+        self, call: CallContext, request: erasurecoding_pb2.GetErasureCodingPolicyRequestProto
+    ) -> erasurecoding_pb2.GetErasureCodingPolicyResponseProto:
+        """Everything is replicated: no path has a policy."""
+        self.core.namespace.check_readable(self.core.view(), self.core.context(call), request.src, must_exist=True)
+        return erasurecoding_pb2.GetErasureCodingPolicyResponseProto()
+
+    def get_e_z_for_path(
+        self, call: CallContext, request: encryption_pb2.GetEZForPathRequestProto
+    ) -> encryption_pb2.GetEZForPathResponseProto:
+        """Nothing is encrypted: no path is in a zone."""
+        self.core.namespace.check_readable(self.core.view(), self.core.context(call), request.src, must_exist=False)
+        return encryption_pb2.GetEZForPathResponseProto()
+
     def check_access(self, call: CallContext, request: pb.CheckAccessRequestProto) -> pb.CheckAccessResponseProto:
         self.core.namespace.check_access(self.core.view(), self.core.context(call), request.path, request.mode)
         return pb.CheckAccessResponseProto()
@@ -83,7 +98,7 @@ class PathCalls:
 
     async def delete(self, call: CallContext, request: pb.DeleteRequestProto) -> pb.DeleteResponseProto:
         """The check of everything below runs over a snapshot, before the delete enters the writer."""
-        checked = request.recursive and not self.core.context(call).privileged
+        checked = not self.core.context(call).privileged
         if checked:
             context = self.core.context(call)
             with contextlib.suppress(FileNotFound):

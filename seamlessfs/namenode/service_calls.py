@@ -17,7 +17,6 @@ from seamlessfs.wire.convert.status import fs_stats_to_pb, server_defaults_to_pb
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
 from seamlessfs.wire.pb.hadoop import (
     encryption_pb2,
-    erasurecoding_pb2,
     ha_service_pb2,
     security_pb2,
     user_mappings_pb2,
@@ -96,20 +95,11 @@ class ServiceCalls:
     ) -> pb.GetDataEncryptionKeyResponseProto:
         return pb.GetDataEncryptionKeyResponseProto()
 
-    def get_e_z_for_path(
-        self, call: CallContext, request: encryption_pb2.GetEZForPathRequestProto
-    ) -> encryption_pb2.GetEZForPathResponseProto:
-        return encryption_pb2.GetEZForPathResponseProto()
-
     def list_encryption_zones(
         self, call: CallContext, request: encryption_pb2.ListEncryptionZonesRequestProto
     ) -> encryption_pb2.ListEncryptionZonesResponseProto:
+        self.core.require_superuser(call)
         return encryption_pb2.ListEncryptionZonesResponseProto(hasMore=False)
-
-    def get_erasure_coding_policy(
-        self, call: CallContext, request: erasurecoding_pb2.GetErasureCodingPolicyRequestProto
-    ) -> erasurecoding_pb2.GetErasureCodingPolicyResponseProto:
-        return erasurecoding_pb2.GetErasureCodingPolicyResponseProto()
 
     def create_symlink(self, call: CallContext, request: pb.CreateSymlinkRequestProto) -> pb.CreateSymlinkResponseProto:
         raise UnsupportedOperation("Symlinks not supported")

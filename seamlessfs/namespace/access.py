@@ -21,17 +21,20 @@ from seamlessfs.security.permissions import Access
 from seamlessfs.store.api import ReadView
 from seamlessfs.store.records import Directory, Inode
 
-_RESERVED_PATH = "/.reserved"
+RESERVED_PATH = "/.reserved"
 SNAPSHOT_NAME = b".snapshot"
 
 
-def traverse(ctx: Context, at: Resolved, *, creating: bool = False) -> None:
+def traverse(ctx: Context, at: Resolved, *, creating: bool = False, reading: bool = False) -> None:
     """The caller may go where the path leads.
 
     Raises:
         ParentNotDirectory: a file stands on the way and the call would create something.
-        AccessDenied: the same for every other call, as in HDFS; or EXECUTE is missing.
+        AccessDenied: the same for every other call, as in HDFS; or EXECUTE is missing; or the path begins with
+            `/.reserved/raw`, below which only superusers may change something.
     """
+    if at.raw and not reading and not ctx.privileged:
+        permissions.check_superuser(ctx.caller)
     if len(at.nodes) <= len(at.names) and not at.nodes[-1].is_directory:
         blocked = paths.join(at.names[: len(at.nodes) - 1])
         if not ctx.privileged:
@@ -87,12 +90,16 @@ def may_be_made(path: str, call: str) -> None:
 
 def not_reserved(path: str) -> None:
     """Raises InvalidPath for `/.reserved` itself, which nobody may change."""
-    if path == _RESERVED_PATH:
+    if path == RESERVED_PATH:
         raise InvalidPath(f"Invalid path name {path}")
 
 
-def subtree(view: ReadView, ctx: Context, at: Resolved, access: Access, *, removing: bool = False) -> None:
+def subtree(
+    view: ReadView, ctx: Context, at: Resolved, access: Access, *, removing: bool = False, in_order: bool = False
+) -> None:
     """Every directory of a subtree grants the access. `removing`: empty ones do not matter, sticky ones are obeyed.
+
+    `in_order`: the first of them in the order of paths is named, else as in HDFS's checks of subtrees the last one.
 
     Cost: one look at every entry below. Run it over a snapshot before the operation enters the writer.
 
@@ -116,11 +123,11 @@ def subtree(view: ReadView, ctx: Context, at: Resolved, access: Access, *, remov
             )
         if below or not removing:
             permissions.check_node(ctx.caller, directory, (names, len(names)), access)
-        for child_names, node in below:
-            if removing:
+        if removing:
+            for child_names, node in below:
                 permissions.check_sticky(ctx.caller, child_names, directory, node)
-            if isinstance(node, Directory):
-                waiting.append((child_names, node))
+        next_ones = [(child_names, node) for child_names, node in below if isinstance(node, Directory)]
+        waiting += reversed(next_ones) if in_order else next_ones
 
 
 def parent_exists(at: Resolved) -> None:

@@ -76,16 +76,19 @@ class Namespace:
     def get_blocks(self, view: ReadView, ctx: Context, path: str, offset: int = 0, length: int = 1 << 62) -> FileBlocks:
         return reading.get_blocks(view, ctx, path, offset, length)
 
-    def blocks_of(self, view: ReadView, inode_id: InodeId) -> FileBlocks | None:
-        """All blocks of a file by its id, for a listing with locations; None if it is gone or no file."""
+    def blocks_of(self, view: ReadView, inode_id: InodeId, length: int) -> FileBlocks | None:
+        """The blocks of a file's first bytes, for a listing with locations; None if it is gone or no file."""
         file = reading.file_by_id(view, inode_id)
-        return None if file is None else reading.blocks_of(view, file)
+        return None if file is None else reading.blocks_of(view, file, 0, length)
 
     def get_content_summary(self, view: ReadView, ctx: Context, path: str) -> ContentSummary:
         return reading.get_content_summary(view, ctx, path)
 
     def get_quota_usage(self, view: ReadView, ctx: Context, path: str) -> ContentSummary:
         return reading.get_quota_usage(view, ctx, path)
+
+    def check_readable(self, view: ReadView, ctx: Context, path: str, must_exist: bool) -> None:
+        reading.check_readable(view, ctx, path, must_exist)
 
     def get_storage_policy(self, view: ReadView, ctx: Context, path: str) -> int:
         return reading.get_storage_policy(view, ctx, path)
@@ -160,6 +163,7 @@ class Namespace:
         replication: int,
         block_size: int,
         storage_policy: str | None = None,
+        may_create: bool = True,
     ) -> FileStatus:
         request = CreateRequest(
             path,
@@ -171,6 +175,7 @@ class Namespace:
             replication,
             block_size,
             storage_policy,
+            may_create,
         )
         return making.create(self._state, tx, ctx, request)
 
@@ -183,7 +188,7 @@ class Namespace:
         client_name: str,
         previous: Block | None = None,
     ) -> BlockTarget:
-        return writing.prepare_block(view, ctx, path, inode_id, client_name, previous)
+        return writing.prepare_block(self._state, view, ctx, path, inode_id, client_name, previous)
 
     def add_block(
         self,
@@ -197,7 +202,11 @@ class Namespace:
         peer_idc: str = "",
         previous: Block | None = None,
     ) -> Block:
-        return writing.add_block(tx, ctx, inode_id, client_name, pipeline, home_idc, peer_idc, previous)
+        return writing.add_block(self._state, tx, ctx, inode_id, client_name, pipeline, home_idc, peer_idc, previous)
+
+    def finish_block(self, tx: Transaction, block_id: BlockId) -> None:
+        """A committed block of an open file has its least number of replicas."""
+        writing.finish_block(tx, block_id)
 
     def abandon_block(
         self, tx: Transaction, ctx: Context, block: Block, inode_id: InodeId, path: str, client_name: str
@@ -285,8 +294,7 @@ class Namespace:
         overwrite: bool = False,
         to_trash: bool = False,
     ) -> None:
-        """`to_trash` only says why: a move to the trash is a rename."""
-        renaming.rename2(tx, ctx, source, target, overwrite)
+        renaming.rename2(tx, ctx, source, target, overwrite, to_trash)
 
     def delete(
         self, tx: Transaction, ctx: Context, path: str, recursive: bool, *, subtree_checked: bool = False

@@ -9,6 +9,7 @@ batch holds one.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from seamlessfs.model.errors import CorruptStore, DirectoryTooLarge
@@ -16,7 +17,7 @@ from seamlessfs.model.ids import InodeId
 from seamlessfs.namespace import tree
 from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView, Transaction
-from seamlessfs.store.records import BlockRecord, Directory, File, Inode, Totals, decode_block, encode_inode
+from seamlessfs.store.records import BlockRecord, BlockState, Directory, File, Inode, Totals, decode_block, encode_inode
 
 _DELTA = struct.Struct(">qqqqqQQ")
 _LAST = keys.delta(keys.NO_PARENT)
@@ -113,7 +114,7 @@ def _apply(tx: Transaction, directory: InodeId, delta: Delta) -> None:
     settled = record._replace(
         totals=record.totals.plus(delta.totals),
         children=record.children + delta.children,
-        modified_at_ms=delta.modified_at_ms or record.modified_at_ms,
+        modified_at_ms=max(delta.modified_at_ms, record.modified_at_ms),
     )
     tx.put(key, encode_inode(settled, tx.txid))
 
@@ -128,11 +129,24 @@ def last_block(view: ReadView, file: File) -> BlockRecord | None:
     return decode_block(file.blocks[-1], value)
 
 
-def space_of(file: File, open_block: BlockRecord | None) -> int:
-    """Bytes that all replicas of a file take: an open block is charged as if it were full."""
-    size = file.length
-    if open_block is not None:
-        size += file.block_size - open_block.length
+def uncompleted(view: ReadView, file: File) -> list[BlockRecord]:
+    """The file's blocks that are not complete, in order: never more than the last few."""
+    found: list[BlockRecord] = []
+    for block_id in reversed(file.blocks):
+        value = view.get(keys.block(block_id))
+        if value is None:
+            raise CorruptStore(f"Block {block_id} of inode {file.id} has no record")
+        record = decode_block(block_id, value)
+        if record.state is BlockState.COMPLETE:
+            break
+        found.append(record)
+    found.reverse()
+    return found
+
+
+def space_of(file: File, waiting: Sequence[BlockRecord]) -> int:
+    """Bytes that all replicas of a file take: a block that is not complete is charged as if it were full."""
+    size = file.length + sum(file.block_size - record.length for record in waiting)
     return size * file.replication
 
 
@@ -140,5 +154,5 @@ def totals_of(view: ReadView, record: Inode) -> Totals:
     """What an inode adds to the directory that holds it, itself included. Directories must be settled."""
     if isinstance(record, Directory):
         return record.totals.plus(Totals(directories=1))
-    last = last_block(view, record) if record.is_open else None
-    return Totals(files=1, bytes=record.length, space=space_of(record, last if last and last.is_open else None))
+    waiting = uncompleted(view, record) if record.is_open else ()
+    return Totals(files=1, bytes=record.length, space=space_of(record, waiting))

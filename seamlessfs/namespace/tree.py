@@ -24,11 +24,13 @@ _decode_passed = lru_cache(maxsize=16_384)(decode_inode)
 class Resolved(NamedTuple):
     """A path and what exists of it: `nodes[i]` is the inode of `names[:i]`, so `nodes[0]` is the root.
 
-    A file in the middle of the path ends `nodes`: nothing can be below it.
+    A file in the middle of the path ends `nodes`: nothing can be below it. `raw`: the path was given below
+    `/.reserved/raw`.
     """
 
     names: list[bytes]
     nodes: list[Inode]
+    raw: bool = False
 
     @property
     def path(self) -> str:
@@ -88,7 +90,8 @@ def resolve(view: ReadView, path: str) -> Resolved:
     """
     names = paths.split(path)
     if names and names[0] == paths.RESERVED:
-        names = _without_reserved(view, names, path)
+        at = walk(view, _without_reserved(view, names))
+        return at._replace(raw=names[1:2] == [RAW])
     return walk(view, names)
 
 
@@ -188,16 +191,16 @@ def unlink(tx: Transaction, parent: InodeId, name: bytes, record: Inode) -> None
         tx.delete(keys.lease(record.holder, record.id))
 
 
-def _without_reserved(view: ReadView, names: list[bytes], path: str) -> list[bytes]:
+def _without_reserved(view: ReadView, names: list[bytes]) -> list[bytes]:
     """Names of what `/.reserved/.inodes/<id>/...` and `/.reserved/raw/...` stand for."""
     if len(names) >= 2 and names[1] == RAW:
         return names[2:]
     if len(names) < 3 or names[1] != paths.INODES:
         return names
     if not _NUMBER.fullmatch(names[2]):
-        raise FileNotFound(f"Invalid inode path: {path}")
+        raise FileNotFound(f"Invalid inode path: {paths.join(names)}")
     inode_id = InodeId(int(names[2]))
     above = names_of(view, inode_id) if 0 < inode_id < 1 << 63 else None
     if above is None:
-        raise FileNotFound(f"File for given inode path does not exist: {path}")
-    return above[:-1] if names[3:] == [b".."] else above + names[3:]
+        raise FileNotFound(f"File for given inode path does not exist: {paths.join(names)}")
+    return above[:-1] if names[3:4] == [b".."] else above + names[3:]

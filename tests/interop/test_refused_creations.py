@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.clusters import Cluster
 from tests.support.raw_rpc import Refused
-from tests.support.refusals import DENIED, EXISTS, ILLEGAL, INVALID, IO, NOT_FOUND, Refusals, World
+from tests.support.refusals import DENIED, EXISTS, ILLEGAL, INVALID, IO, JAVA_ILLEGAL, NOT_FOUND, Refusals, World
 
 REFUSALS = Refusals()
 refused = REFUSALS.refused
@@ -129,10 +129,10 @@ def create_by_another_with_a_negative_block_size(w: World) -> None:
 
 
 @refused(
-    ILLEGAL,
+    JAVA_ILLEGAL,
     "Block size 281474976710656 for ~/f: at most 281474976710655 is possible",
     stock=(
-        "java.lang.IllegalArgumentException",
+        JAVA_ILLEGAL,
         "Illagal value: PREFERRED_BLOCK_SIZE = 281474976710656 > MAX = 281474976710655",
     ),
 )

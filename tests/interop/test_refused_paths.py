@@ -11,6 +11,7 @@ from tests.support.refusals import (
     ILLEGAL,
     INVALID,
     IO,
+    JAVA_ILLEGAL,
     NOT_A_PARENT,
     NOT_EMPTY,
     NOT_FOUND,
@@ -35,9 +36,8 @@ def locations_of_a_directory(w: World) -> None:
 
 
 @refused(
-    ILLEGAL,
+    JAVA_ILLEGAL,
     "Negative offset is not supported. File: ~/f",
-    stock=("java.lang.IllegalArgumentException", "Negative offset is not supported. File: ~/f"),
 )
 def locations_at_a_negative_offset(w: World) -> None:
     w.root.touch("f")

@@ -12,7 +12,7 @@ from seamlessfs.model.status import FileStatus
 from seamlessfs.namespace import block_rows, tree
 from seamlessfs.namespace.context import Context, NamespaceLimits
 from seamlessfs.namespace.namespace import Namespace
-from seamlessfs.namespace.totals import last_block, space_of
+from seamlessfs.namespace.totals import space_of, uncompleted
 from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView, Transaction
 from seamlessfs.store.memory import MemoryStore
@@ -166,5 +166,4 @@ def recount(view: ReadView, directory: Directory) -> Totals:
 
 
 def recount_file(view: ReadView, file: File) -> Totals:
-    last = last_block(view, file)
-    return Totals(1, 0, file.length, space_of(file, last if last and last.is_open else None))
+    return Totals(1, 0, file.length, space_of(file, uncompleted(view, file) if file.is_open else ()))

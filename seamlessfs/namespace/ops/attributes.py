@@ -26,7 +26,9 @@ def set_permission(tx: Transaction, ctx: Context, path: str, permission: int) ->
 
 
 def set_owner(tx: Transaction, ctx: Context, path: str, owner: str | None, group: str | None) -> None:
-    """An empty name leaves what is there. Only a superuser gives files away; an owner may choose among its groups.
+    """None leaves what is there; as in HDFS, an empty name is a name.
+
+    Only a superuser gives files away; an owner may choose among its groups.
 
     Raises:
         FileNotFound. AccessDenied. IllegalArgument: a name is too long.
@@ -38,14 +40,14 @@ def set_owner(tx: Transaction, ctx: Context, path: str, owner: str | None, group
     if record is None:
         raise FileNotFound(f"Directory/File does not exist {at.path}")
     if not ctx.privileged:
-        if owner and owner != ctx.caller.user:
+        if owner is not None and owner != ctx.caller.user:
             raise AccessDenied(f"User {ctx.caller.user} is not a super user (non-super user cannot change owner).")
-        if group and group not in ctx.caller.groups:
+        if group is not None and group not in ctx.caller.groups:
             raise AccessDenied(f"User {ctx.caller.user} does not belong to {group}")
     for name in (owner or "", group or ""):
         if len(name.encode()) > NAME_BYTES_MAX:
             raise IllegalArgument(f"Name of {len(name)} characters for {at.path}: {NAME_BYTES_MAX} bytes are allowed")
-    _put(tx, at, owner=owner or record.owner, group=group or record.group)
+    _put(tx, at, owner=record.owner if owner is None else owner, group=record.group if group is None else group)
 
 
 def set_times(tx: Transaction, ctx: Context, path: str, modified_at_ms: int, accessed_at_ms: int) -> None:

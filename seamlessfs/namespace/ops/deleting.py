@@ -31,7 +31,7 @@ def delete(tx: Transaction, ctx: Context, path: str, recursive: bool, *, subtree
     at = tree.resolve(tx, path)
     access.traverse(ctx, at)
     access.parent(ctx, at, Access.WRITE)
-    if recursive and not subtree_checked:
+    if not subtree_checked:
         access.subtree(tx, ctx, at, Access.ALL, removing=True)
     record, parent = at.last, at.parent
     if record is not None and record.is_directory and not recursive and tree.has_children(tx, record.id):
@@ -54,12 +54,16 @@ def remove(tx: Transaction, ctx: Context, parent: Inode, name: bytes, record: In
 
 
 def check_delete(view: ReadView, ctx: Context, path: str) -> None:
-    """The recursive permission check of a delete, to be run over a snapshot.
+    """The permission check of a delete with everything below, to be run over a snapshot.
 
     Raises:
-        AccessDenied: a directory below the path may not be emptied by the caller.
+        AccessDenied: the path, or a directory below it, may not be removed by the caller.
     """
-    access.subtree(view, ctx, tree.resolve(view, path), Access.ALL, removing=True)
+    access.not_reserved(path)
+    at = tree.resolve(view, path)
+    access.traverse(ctx, at)
+    access.parent(ctx, at, Access.WRITE)
+    access.subtree(view, ctx, at, Access.ALL, removing=True)
 
 
 def reap(tx: Transaction, limit: int) -> list[Block]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from seamlessfs.model.errors import (
     CorruptStore,
     FileAlreadyExists,
+    FileNotFound,
     IllegalArgument,
+    InvalidArgument,
     InvalidPath,
     RemoteIOError,
 )
@@ -38,7 +40,12 @@ _IMPLICIT_MODE = 0o300
 
 @dataclass(frozen=True, slots=True)
 class CreateRequest:
-    """What a client asks of create. `replication` counts only under a policy that leaves it to the client."""
+    """What a client asks of create.
+
+    Attributes:
+        may_create: whether a file that does not exist may be made.
+        replication: counts only under a policy that leaves it to the client.
+    """
 
     path: str
     permission: int
@@ -49,6 +56,7 @@ class CreateRequest:
     replication: int
     block_size: int
     storage_policy: str | None = None
+    may_create: bool = True
 
 
 def mkdirs(tx: Transaction, ctx: Context, path: str, permission: int, create_parent: bool) -> bool:
@@ -92,14 +100,14 @@ def create(state: State, tx: Transaction, ctx: Context, request: CreateRequest) 
             "Specified block size is less than configured minimum value (dfs.namenode.fs-limits.min-block-size): "
             f"{request.block_size} < {ctx.limits.block_bytes_min}"
         )
-    if request.block_size > BLOCK_BYTES_MAX:
-        raise IllegalArgument(f"Block size {request.block_size} for {at.path}: at most {BLOCK_BYTES_MAX} is possible")
-    check_replication(ctx, f"{at.path}, clientName={request.client_machine}", request.replication)
+    check_replication(ctx, f"{request.path}, clientName={request.client_machine}", request.replication)
     policy = _policy_for(tx, at, request)
     existing = at.last
     if existing is not None and not request.overwrite:
         recovering.refuse_if_open(state, tx, ctx, at, "CREATE_FILE", request.client_name, request.client_machine)
         raise FileAlreadyExists(f"{at.path} for client {request.client_machine} already exists")
+    if request.block_size > BLOCK_BYTES_MAX:
+        raise InvalidArgument(f"Block size {request.block_size} for {at.path}: at most {BLOCK_BYTES_MAX} is possible")
     parent_node = at.nodes[len(at.names) - 1] if existing is not None else at.nodes[-1]
     if existing is None:
         _require_room(tx, ctx, at)
@@ -148,6 +156,8 @@ def _resolve_for_create(tx: Transaction, ctx: Context, request: CreateRequest) -
     if at.last is None:
         if not request.create_parent:
             access.parent_exists(at)
+        if not request.may_create:
+            raise FileNotFound(f"Can't overwrite non-existent {request.path}")
         access.new_names(ctx, at)
     elif at.last.is_directory:
         raise FileAlreadyExists(f"{at.path} already exists as a directory")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from seamlessfs.model.errors import CorruptStore, FileNotFound, IllegalArgument
+from seamlessfs.model.errors import CorruptStore, FileNotFound, InvalidArgument, ListingStartNotFound
 from seamlessfs.model.ids import BlockId, InodeId, PolicyId
 from seamlessfs.model.path import INODES, RESERVED, split
 from seamlessfs.model.status import ContentSummary, FileStatus, FileType, Listing
@@ -15,7 +15,7 @@ from seamlessfs.namespace.tree import Resolved
 from seamlessfs.security.permissions import Access
 from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView
-from seamlessfs.store.records import BlockRecord, BlockState, Directory, File, decode_block, decode_inode
+from seamlessfs.store.records import BlockRecord, BlockState, Directory, File, Inode, decode_block, decode_inode
 
 _RESERVED_MODE = 0o1770
 _BELOW_RESERVED_MODE = 0o770
@@ -32,7 +32,7 @@ def get_file_info(view: ReadView, ctx: Context, path: str) -> FileStatus | None:
         return _reserved_status(b"", "", _RESERVED_MODE)
     at = tree.resolve(view, path)
     if not ctx.privileged:
-        access.traverse(ctx, at)
+        access.traverse(ctx, at, reading=True)
     if at.last is None:
         return None
     status = status_of(at.last, b"", registry.inherited(at))
@@ -49,7 +49,8 @@ def get_listing(view: ReadView, ctx: Context, path: str, start_after: bytes, lim
         names, group = (INODES, tree.RAW), ctx.limits.supergroup
         return Listing(tuple(_reserved_status(name, group, _BELOW_RESERVED_MODE) for name in names), 0)
     at = tree.resolve(view, path)
-    access.traverse(ctx, at)
+    access.traverse(ctx, at, reading=True)
+    start_after = _name_of_start(view, start_after)
     record = at.last
     if record is None:
         return None
@@ -57,7 +58,7 @@ def get_listing(view: ReadView, ctx: Context, path: str, start_after: bytes, lim
     if not isinstance(record, Directory):
         return Listing((status_of(record, b"", inherited),), 0)
     access.path(ctx, at, Access.READ_EXECUTE)
-    span = keys.entries_after(record.id, _name_of_start(view, start_after)) if start_after else keys.entries(record.id)
+    span = keys.entries_after(record.id, start_after) if start_after else keys.entries(record.id)
     found = view.scan(*span)
     entries = tuple(
         status_of(decode_inode(value), keys.entry_name(key), inherited) for key, value in islice(found, page)
@@ -71,16 +72,16 @@ def get_blocks(view: ReadView, ctx: Context, path: str, offset: int, length: int
     """Blocks of a file that overlap [offset, offset + length); length 0 asks for the one that holds offset.
 
     Raises:
-        FileNotFound: no such file, or it is a directory. IllegalArgument: a negative range. AccessDenied.
+        FileNotFound: no such file, or it is a directory. InvalidArgument: a negative range. AccessDenied.
     """
     if offset < 0:
-        raise IllegalArgument(f"Negative offset is not supported. File: {path}")
+        raise InvalidArgument(f"Negative offset is not supported. File: {path}")
     if length < 0:
-        raise IllegalArgument(f"Negative length is not supported. File: {path}")
+        raise InvalidArgument(f"Negative length is not supported. File: {path}")
     at = tree.resolve(view, path)
-    access.traverse(ctx, at)
-    access.path(ctx, at, Access.READ)
+    access.traverse(ctx, at, reading=True)
     file = regular_file(at)
+    access.path(ctx, at, Access.READ)
     due = bool(
         ctx.limits.access_time_precision_ms
         and ctx.now_ms > file.accessed_at_ms + ctx.limits.access_time_precision_ms
@@ -115,7 +116,7 @@ def blocks_of(
     last = every[-1] if every else None
     chosen = every if every and not every[0].block.length else [b for b in every if b.offset + b.block.length > offset]
     chosen = chosen[:1] + [b for b in chosen[1:] if b.offset < offset + length]
-    open_last = last is not None and last.state in (BlockState.UNDER_CONSTRUCTION, BlockState.UNDER_RECOVERY)
+    open_last = last is not None and last.state is not BlockState.COMPLETE
     file_length = last.offset if last is not None and open_last else position
     return FileBlocks(
         inode_id=file.id,
@@ -132,28 +133,41 @@ def blocks_of(
 def get_content_summary(view: ReadView, ctx: Context, path: str) -> ContentSummary:
     """Totals of a subtree, the directory itself counted. Exact on a sealed view; nothing is walked for a superuser."""
     at = tree.resolve(view, path)
-    access.traverse(ctx, at)
+    access.traverse(ctx, at, reading=True)
     record = at.last
     if record is None:
         raise FileNotFound(f"File does not exist: {at.path}")
-    access.subtree(view, ctx, at, Access.READ_EXECUTE)
-    files, directories, size, space = totals.totals_of(view, record)
-    return ContentSummary(size, files, directories, space)
+    access.subtree(view, ctx, at, Access.READ_EXECUTE, in_order=True)
+    return _summary_of(view, record)
 
 
 def get_quota_usage(view: ReadView, ctx: Context, path: str) -> ContentSummary:
-    """As `get_content_summary`, which HDFS refuses in other words."""
+    """As `get_content_summary`, with another text for what is missing and another order of checks, as in HDFS."""
     at = tree.resolve(view, path)
-    access.traverse(ctx, at)
+    access.traverse(ctx, at, reading=True)
     if at.last is None:
         raise FileNotFound(f"File/Directory does not exist: {at.path}")
-    return get_content_summary(view, ctx, path)
+    access.subtree(view, ctx, at, Access.READ_EXECUTE)
+    return _summary_of(view, at.last)
+
+
+def check_readable(view: ReadView, ctx: Context, path: str, must_exist: bool) -> None:
+    """The caller may read what the path names.
+
+    Raises:
+        FileNotFound: it names nothing, and must. AccessDenied.
+    """
+    at = tree.resolve(view, path)
+    access.traverse(ctx, at, reading=True)
+    access.path(ctx, at, Access.READ)
+    if at.last is None and must_exist:
+        raise FileNotFound(f"Path not found: {path}")
 
 
 def get_storage_policy(view: ReadView, ctx: Context, path: str) -> int:
     """Id of the placement policy that the path has or inherits."""
     at = tree.resolve(view, path)
-    access.traverse(ctx, at)
+    access.traverse(ctx, at, reading=True)
     access.path(ctx, at, Access.READ)
     if at.last is None:
         raise FileNotFound(f"File/Directory does not exist: {at.path}")
@@ -162,13 +176,13 @@ def get_storage_policy(view: ReadView, ctx: Context, path: str) -> int:
 
 def is_file_closed(view: ReadView, ctx: Context, path: str) -> bool:
     at = tree.resolve(view, path)
-    access.traverse(ctx, at)
+    access.traverse(ctx, at, reading=True)
     return not regular_file(at, path).is_open
 
 
 def get_preferred_block_size(view: ReadView, ctx: Context, path: str) -> int:
     at = tree.resolve(view, path)
-    access.traverse(ctx, at)
+    access.traverse(ctx, at, reading=True)
     return regular_file(at).block_size
 
 
@@ -179,7 +193,7 @@ def check_access(view: ReadView, ctx: Context, path: str, mode: int) -> None:
         FileNotFound: the path names nothing. AccessDenied.
     """
     at = tree.resolve(view, path)
-    access.traverse(ctx, at)
+    access.traverse(ctx, at, reading=True)
     if at.last is None:
         raise FileNotFound("Path not found")
     access.path(ctx, at, Access(mode & 7))
@@ -216,12 +230,24 @@ def _records(view: ReadView, file: File) -> list[BlockRecord]:
 
 
 def _name_of_start(view: ReadView, start_after: bytes) -> bytes:
-    """A page may be continued after `/.reserved/.inodes/<id>`: the name that this inode has now."""
-    prefix = b"/" + RESERVED + b"/" + INODES + b"/"
-    if not start_after.startswith(prefix):
+    """A page may be continued after `/.reserved/.inodes/<id>`: the name that this inode has now.
+
+    Raises:
+        ListingStartNotFound: there is no such inode.
+    """
+    if not start_after.startswith(b"/" + RESERVED):
         return start_after
-    names = tree.resolve(view, start_after.decode(errors="replace")).names
+    path = start_after.decode(errors="replace")
+    try:
+        names = tree.resolve(view, path).names
+    except FileNotFound as error:
+        raise ListingStartNotFound(f"Can't find startAfter {path}") from error
     return names[-1] if names else b""
+
+
+def _summary_of(view: ReadView, record: Inode) -> ContentSummary:
+    files, directories, size, space = totals.totals_of(view, record)
+    return ContentSummary(size, files, directories, space)
 
 
 def _root_status(status: FileStatus) -> FileStatus:

@@ -32,14 +32,17 @@ def rename(tx: Transaction, ctx: Context, source_path: str, target_path: str) ->
     """
     source, target = _resolve_both(tx, ctx, source_path, target_path)
     target = _into_directory(tx, source, target)
-    _check_permissions(ctx, source, target)
+    _check_permissions(tx, ctx, source, target)
     try:
         record = _valid_source(source)
     except FilesystemError:
         return False
     if source.names == target.names:
         return True
-    if _is_below(target, source) or target.last is not None or target.parent is None:
+    below = _is_below(target, source)
+    if not below:
+        _not_reserved(target)
+    if below or target.last is not None or target.parent is None:
         return False
     if not target.parent.is_directory:
         return False
@@ -48,20 +51,23 @@ def rename(tx: Transaction, ctx: Context, source_path: str, target_path: str) ->
     return True
 
 
-def rename2(tx: Transaction, ctx: Context, source_path: str, target_path: str, overwrite: bool) -> None:
-    """Moves a file or directory to exactly the target's path.
+def rename2(
+    tx: Transaction, ctx: Context, source_path: str, target_path: str, overwrite: bool, to_trash: bool = False
+) -> None:
+    """Moves a file or directory to exactly the target's path; `to_trash`: the caller could as well delete it.
 
     Raises:
         FileNotFound: the source or the target's parent is missing. FileAlreadyExists: the target is there, or is the
             source. RemoteIOError: kinds differ, a full directory is in the way, the root, or below the source.
     """
     source, target = _resolve_both(tx, ctx, source_path, target_path)
-    _check_permissions(ctx, source, target)
+    _check_permissions(tx, ctx, source, target, to_trash)
     record = _valid_source(source)
     if source.names == target.names:
         raise FileAlreadyExists(f"The source {source.path} and destination {target.path} are the same")
     if _is_below(target, source):
         raise RemoteIOError(f"Rename destination {target.path} is a directory or file under source {source.path}")
+    _not_reserved(target)
     if target.is_root:
         raise RemoteIOError("rename destination cannot be the root")
     if target.last is not None:
@@ -78,15 +84,13 @@ def rename2(tx: Transaction, ctx: Context, source_path: str, target_path: str, o
 
 
 def _resolve_both(view: ReadView, ctx: Context, source_path: str, target_path: str) -> tuple[Resolved, Resolved]:
-    if too_long(target_path):
+    if not target_path or too_long(target_path):
         access.may_be_made(target_path, "rename")
     source = tree.resolve(view, source_path)
     access.traverse(ctx, source)
     access.may_be_made(target_path, "rename")
     target = tree.resolve(view, target_path)
     access.traverse(ctx, target, creating=True)
-    if target.names == [RESERVED]:
-        raise InvalidPath("Invalid path name Cannot rename to or from /.reserved")
     return source, target
 
 
@@ -97,8 +101,14 @@ def _into_directory(view: ReadView, source: Resolved, target: Resolved) -> Resol
     return tree.walk(view, [*target.names, source.names[-1]])
 
 
-def _check_permissions(ctx: Context, source: Resolved, target: Resolved) -> None:
+def _check_permissions(
+    view: ReadView, ctx: Context, source: Resolved, target: Resolved, to_trash: bool = False
+) -> None:
+    """What goes to the trash is deleted from there by a superuser: the caller must be allowed to delete it."""
     access.parent(ctx, source, Access.WRITE)
+    if to_trash:
+        access.subtree(view, ctx, source, Access.ALL, removing=True)
+    access.traverse(ctx, target)
     access.ancestor(ctx, target, Access.WRITE)
 
 
@@ -108,6 +118,11 @@ def _valid_source(source: Resolved) -> Inode:
     if source.is_root:
         raise RemoteIOError("rename source cannot be the root")
     return source.last
+
+
+def _not_reserved(target: Resolved) -> None:
+    if target.names == [RESERVED]:
+        raise InvalidPath("Invalid path name Cannot rename to or from /.reserved")
 
 
 def _is_below(target: Resolved, source: Resolved) -> bool:

@@ -23,6 +23,8 @@ from seamlessfs.store import keys
 from seamlessfs.store.api import ReadView, Transaction
 from seamlessfs.store.records import BlockRecord, BlockState, File, Inode, Totals
 
+uncompleted = totals.uncompleted
+
 
 def block_name(block: Block) -> str:
     """As HDFS prints a block."""
@@ -30,7 +32,7 @@ def block_name(block: Block) -> str:
 
 
 def prepare_block(
-    view: ReadView, ctx: Context, path: str, inode_id: InodeId, client_name: str, previous: Block | None
+    state: State, view: ReadView, ctx: Context, path: str, inode_id: InodeId, client_name: str, previous: Block | None
 ) -> BlockTarget:
     """Whether the writer may have another block, and what the daemon needs to place it. Writes nothing.
 
@@ -40,7 +42,7 @@ def prepare_block(
     """
     at, file = leased_file(view, ctx, path, inode_id, client_name)
     last = totals.last_block(view, file)
-    retry = _repeated(view, at, file, last, previous)
+    retry = _repeated(state, view, at, file, last, previous)
     if retry is None and len(file.blocks) >= ctx.limits.blocks_per_file_max:
         raise RemoteIOError(
             "File has reached the limit on maximum number of blocks (dfs.namenode.fs-limits.max-blocks-per-file): "
@@ -63,6 +65,7 @@ def prepare_block(
 
 
 def add_block(
+    state: State,
     tx: Transaction,
     ctx: Context,
     inode_id: InodeId,
@@ -76,13 +79,13 @@ def add_block(
 
     Blocks before `previous` count as complete: the daemon has asked for `must_be_ready` first.
     """
-    at, file = leased_file(tx, ctx, "", inode_id, client_name)
+    at, file = leased_file(tx, ctx, "/", inode_id, client_name)
     last = totals.last_block(tx, file)
-    if _repeated(tx, at, file, last, previous) is not None:
+    if _repeated(state, tx, at, file, last, previous) is not None:
         raise RemoteIOError(f"File {at.path} has an open last block already: answer with that one")
     for record in uncompleted(tx, file):
         if record.id != file.blocks[-1]:
-            put_block(tx, record.completed())
+            finish(tx, file, record)
     if last is not None and previous is not None:
         file = commit(tx, ctx, file, last, previous)
     block_id, stamp = counters.next_block(tx)
@@ -98,18 +101,20 @@ def add_block(
 def abandon_block(
     tx: Transaction, ctx: Context, block: Block, inode_id: InodeId, path: str, client_name: str
 ) -> BlockRecord | None:
-    """Takes back the file's last block. One that is not the last is left alone, so that a repeat succeeds.
+    """Takes back the file's last block, however far it is. One that is not the last is left alone, so that a repeat
+    succeeds.
 
     Returns:
         The block that is gone, for the daemon to invalidate, or None.
     """
     at, file = leased_file(tx, ctx, path, inode_id, client_name)
     last = totals.last_block(tx, file)
-    if last is None or last.id != block.id or not last.is_open:
+    if last is None or last.id != block.id:
         return None
     block_rows.drop(tx, last.id)
     tree.replace(tx, file._replace(blocks=file.blocks[:-1], length=file.length - last.length))
-    totals.gather(tx, _parent(at).id, Totals(bytes=-last.length, space=-file.block_size * file.replication))
+    charged = last.length if last.state is BlockState.COMPLETE else file.block_size
+    totals.gather(tx, _parent(at).id, Totals(bytes=-last.length, space=-charged * file.replication))
     return last
 
 
@@ -151,7 +156,7 @@ def complete(
 def close(tx: Transaction, ctx: Context, file: File, waiting: list[BlockRecord]) -> None:
     """Ends the lease; the blocks that are committed become complete."""
     for record in waiting:
-        put_block(tx, record.completed())
+        finish(tx, file, record)
     if file.holder is not None:
         tx.delete(keys.lease(file.holder, file.id))
     tree.replace(tx, file._replace(holder=None, machine="", modified_at_ms=ctx.now_ms))
@@ -212,18 +217,18 @@ def _check_renewed(state: State, tx: Transaction, record: BlockRecord, old: Bloc
 
 
 def leased_file(view: ReadView, ctx: Context, path: str, inode_id: InodeId, client_name: str) -> tuple[Resolved, File]:
-    """The file, by id or path, if it is open for this client.
+    """The file, by id or path, if it is open for this client. As in HDFS, a path is not looked at beside an id.
 
     Raises:
         FileNotFound: the file does not exist. LeaseExpired: it is not open, or for somebody else.
     """
-    at = tree.resolve_file(view, path or ("/" if inode_id else ""), inode_id)
-    access.traverse(ctx, at)
+    at = tree.resolve_file(view, path, inode_id)
+    if not inode_id:
+        access.traverse(ctx, at)
     record = at.last
 
     def described() -> str:
-        found = record.id if record is not None else inode_id
-        return f"{at.path} (inode {found}) {leases.described(view, client_name)}"
+        return f"{at.path} (inode {inode_id}) {leases.described(view, client_name)}"
 
     if record is None:
         raise FileNotFound(f"File does not exist: {described()}")
@@ -247,7 +252,7 @@ def require_ready(target: BlockTarget, replicas_ready: Callable[[BlockId], bool]
 
 
 def _repeated(
-    view: ReadView, at: Resolved, file: File, last: BlockRecord | None, previous: Block | None
+    state: State, view: ReadView, at: Resolved, file: File, last: BlockRecord | None, previous: Block | None
 ) -> BlockRecord | None:
     """The block that an earlier, identical call got, or None for a call that is new.
 
@@ -257,7 +262,7 @@ def _repeated(
     if last is None:
         if previous is None:
             return None
-        raise _mismatch(at, previous, last)
+        raise _mismatch(state, at, previous, last)
     if previous is not None and _same(previous, last):
         return None
     if previous is None and not last.is_open and last.length >= file.block_size:
@@ -272,7 +277,7 @@ def _repeated(
                 f"but it already contains {last.length} bytes"
             )
         return last
-    raise _mismatch(at, previous, last)
+    raise _mismatch(state, at, previous, last)
 
 
 def _next_offset(file: File, last: BlockRecord | None, previous: Block | None) -> int:
@@ -282,8 +287,8 @@ def _next_offset(file: File, last: BlockRecord | None, previous: Block | None) -
     return file.length - last.length + previous.length
 
 
-def _mismatch(at: Resolved, previous: Block | None, last: BlockRecord | None) -> RemoteIOError:
-    passed = block_name(previous) if previous else "null"
+def _mismatch(state: State, at: Resolved, previous: Block | None, last: BlockRecord | None) -> RemoteIOError:
+    passed = f"{state.pool_id}:{block_name(previous)}" if previous else "null"
     actual = block_name(last.block) if last else "null"
     return RemoteIOError(
         f"Cannot allocate block in {at.path}: passed 'previous' block {passed} "
@@ -293,20 +298,6 @@ def _mismatch(at: Resolved, previous: Block | None, last: BlockRecord | None) ->
 
 def _same(block: Block, record: BlockRecord) -> bool:
     return block.id == record.id and block.generation_stamp == record.generation_stamp
-
-
-def uncompleted(view: ReadView, file: File) -> list[BlockRecord]:
-    """The file's blocks that are not complete, in order: never more than the last few."""
-    found: list[BlockRecord] = []
-    for block_id in reversed(file.blocks):
-        record = reading.block(view, block_id)
-        if record is None:
-            raise CorruptStore(f"Block {block_id} of inode {file.id} has no record")
-        if record.state is BlockState.COMPLETE:
-            break
-        found.append(record)
-    found.reverse()
-    return found
 
 
 def commit(tx: Transaction, ctx: Context, file: File, stored: BlockRecord, given: Block) -> File:
@@ -333,21 +324,39 @@ def commit(tx: Transaction, ctx: Context, file: File, stored: BlockRecord, given
     if pointer is None:
         raise CorruptStore(f"Inode {file.id} has no pointer to its entry")
     grown = given.length - stored.length
-    space = (given.length - file.block_size) * file.replication
-    totals.gather(tx, keys.read_pointer(pointer)[0], Totals(bytes=grown, space=space))
+    totals.gather(tx, keys.read_pointer(pointer)[0], Totals(bytes=grown))
     return file._replace(length=file.length + grown)
+
+
+def finish(tx: Transaction, file: File, record: BlockRecord) -> None:
+    """A committed block has its least number of replicas: it is complete, and charged with its own length."""
+    put_block(tx, record.completed())
+    pointer = tx.get(keys.inode(file.id))
+    if pointer is None:
+        raise CorruptStore(f"Inode {file.id} has no pointer to its entry")
+    space = (record.length - file.block_size) * file.replication
+    totals.gather(tx, keys.read_pointer(pointer)[0], Totals(space=space))
+
+
+def finish_block(tx: Transaction, block_id: BlockId) -> None:
+    """As `finish`, for a block of an open file by its id; nothing happens unless it is committed."""
+    record = reading.block(tx, block_id)
+    if record is not None and record.state is BlockState.COMMITTED:
+        file = reading.file_by_id(tx, record.inode_id)
+        if file is not None and file.is_open:
+            finish(tx, file, record)
 
 
 def _open_block(state: State, tx: Transaction, block: Block, client_name: str) -> tuple[BlockRecord, File]:
     """The stored block and its file, if the block is open and the file is leased to the client."""
     full_name = f"{state.pool_id}:{block_name(block)}"
     record = reading.block(tx, block.id)
-    if record is None:
+    file = None if record is None else reading.file_by_id(tx, record.inode_id)
+    if record is None or file is None:
         raise RemoteIOError(f"{full_name} does not exist.")
     if record.state is not BlockState.UNDER_CONSTRUCTION:
         raise RemoteIOError(f"Unexpected BlockUCState: {full_name} is {record.state.name} but not UNDER_CONSTRUCTION")
-    file = reading.file_by_id(tx, record.inode_id)
-    if file is None or not file.is_open:
+    if not file.is_open:
         raise RemoteIOError(
             f"The file {block_name(record.block)} belonged to does not exist or it is not under construction."
         )

@@ -22,9 +22,11 @@ CLASS_NAMES: MappingProxyType[type[SeamlessError], str] = MappingProxyType(
         errors.FileNotFound: "java.io.FileNotFoundException",
         errors.FileAlreadyExists: "org.apache.hadoop.fs.FileAlreadyExistsException",
         errors.ParentNotDirectory: "org.apache.hadoop.fs.ParentNotDirectoryException",
+        errors.ListingStartNotFound: "org.apache.hadoop.fs.DirectoryListingStartAfterNotFoundException",
         errors.DirectoryNotEmpty: "org.apache.hadoop.fs.PathIsNotEmptyDirectoryException",
         errors.InvalidPath: "org.apache.hadoop.fs.InvalidPathException",
         errors.IllegalArgument: "org.apache.hadoop.HadoopIllegalArgumentException",
+        errors.InvalidArgument: "java.lang.IllegalArgumentException",
         errors.AccessDenied: "org.apache.hadoop.security.AccessControlException",
         errors.ImpersonationDenied: "org.apache.hadoop.security.authorize.AuthorizationException",
         errors.AlreadyBeingCreated: "org.apache.hadoop.hdfs.protocol.AlreadyBeingCreatedException",
@@ -71,7 +73,6 @@ SENT_AS: MappingProxyType[type[SeamlessError], str] = MappingProxyType(
 
 ALIASES: MappingProxyType[str, type[SeamlessError]] = MappingProxyType(
     {
-        "java.lang.IllegalArgumentException": errors.IllegalArgument,
         "com.google.protobuf.InvalidProtocolBufferException": errors.BadRequestBody,
         "javax.security.sasl.SaslException": errors.AccessDenied,
         "org.apache.hadoop.security.token.SecretManager$InvalidToken": errors.AccessDenied,

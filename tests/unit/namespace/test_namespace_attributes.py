@@ -37,7 +37,7 @@ def test_only_owners_change_modes_and_only_superusers_give_away(h: Harness) -> N
     h.write_file("/s/f", (1,), caller=ALICE)
     call(h, "set_permission", "/s/f", 0o7600, caller=ALICE)
     call(h, "set_owner", "/s/f", None, "dev", caller=ALICE)
-    call(h, "set_owner", "/s/f", "alice", "", caller=ALICE)
+    call(h, "set_owner", "/s/f", "alice", None, caller=ALICE)
     info = h.info("/s/f")
     assert info is not None
     assert (info.permission, info.owner, info.group) == (0o1600, "alice", "dev")
@@ -53,6 +53,8 @@ def test_only_owners_change_modes_and_only_superusers_give_away(h: Harness) -> N
         with pytest.raises(AccessDenied) as caught:
             refusal()
         assert text in caught.value.message
+    with pytest.raises(AccessDenied, match=r"User alice does not belong to $"):
+        call(h, "set_owner", "/s/f", None, "", caller=ALICE)
     call(h, "set_owner", "/s/f", "bob", "wheel")
     with pytest.raises(FileNotFound, match=r"^Directory/File does not exist /none$"):
         call(h, "set_permission", "/none", 0)

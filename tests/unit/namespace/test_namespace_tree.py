@@ -192,7 +192,7 @@ def test_delete_unlinks_at_once_and_the_reaper_does_the_rest(h: Harness) -> None
     assert not h.delete("/")
     assert h.names("/") == ["tmp"]
     assert h.namespace.path_of(h.view(), files[0]) is None
-    assert h.namespace.blocks_of(h.view(), open_id) is None
+    assert h.namespace.blocks_of(h.view(), open_id, 1) is None
     assert len(h.reap_all()) == 8
     left = {key[:2] for key, _ in h.view().scan(b"", b"\xff")}
     assert left == {b"C|", b"E|", b"I|", b"P|"}

@@ -160,7 +160,7 @@ def test_errors_of_writers_name_the_file_and_the_holders(h: Harness) -> None:
         rf"Client \(=B\) is not the lease owner \(=A: /d/f \(inode {inode_id}\) Holder B does not have any open files\."
     )
     with pytest.raises(LeaseExpired, match=expected):
-        h.namespace.prepare_block(h.view(), h.ctx(), "/d/f", InodeId(0), "B", None)
+        h.namespace.prepare_block(h.view(), h.ctx(), "/none", inode_id, "B", None)
     h.delete("/d")
     with pytest.raises(FileNotFound, match=rf"File does not exist: /d/f \(inode {inode_id}\) Holder A does not have"):
         h.complete("/d/f", inode_id, None, client="A")
