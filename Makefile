@@ -9,7 +9,7 @@ export TMPDIR := $(CURDIR)/.work
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pyc
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-all peers lint proto bench kill powercut mutants clean fuzz-wire
+.PHONY: demo test test-all peers lint proto bench kill powercut diff mutants clean fuzz-wire
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,10 @@ bench: $(READY) .work
 # N faults under load; SEED=... repeats a schedule.
 kill: $(READY) .work
 	$(BIN)/python -m tests.kill --faults $(or $(N),200) $(if $(SEED),--seed $(SEED))
+
+# The same STEPS random calls on stock HDFS and on ours; SEED=... repeats them, REPLAY=file runs the programs of a file.
+diff: $(READY) .work
+	$(BIN)/python -m tests.diff --steps $(or $(STEPS),20000) $(if $(SEED),--seed $(SEED)) $(if $(REPLAY),--replay $(REPLAY))
 
 # N power cuts under load, as root; SEED=... repeats a schedule.
 powercut: $(READY) .work
