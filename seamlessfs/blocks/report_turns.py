@@ -23,6 +23,11 @@ class ReportTurns:
         """The datanode has a report to give, or has to give one. One that is giving its report gives another."""
         self._waiting.setdefault(uuid, now_ms)
 
+    def due(self, uuid: DatanodeUuid, now_ms: int) -> None:
+        """The datanode says so with each heartbeat until it has begun: nothing new while its turn runs."""
+        if uuid not in self._running:
+            self.want(uuid, now_ms)
+
     def anew(self, uuid: DatanodeUuid, now_ms: int) -> None:
         """It can be asked from now on: a turn that it was given before went unheard."""
         self._running.pop(uuid, None)

@@ -86,7 +86,7 @@ class DatanodeSettings(BaseModel):
     )
     block_report_interval_s: int = Field(21600, ge=1, description="Seconds between full block reports.")
     reconnect_min_ms: Milliseconds = Field(200, description="First wait before a namenode is dialled again, in ms.")
-    reconnect_max_ms: Milliseconds = Field(5000, description="Longest wait before a namenode is dialled again, in ms.")
+    reconnect_max_ms: Milliseconds = Field(2000, description="Longest wait before a namenode is dialled again, in ms.")
     socket_keepalive_ms: Milliseconds = Field(4000, description="Wait for another operation on a connection, in ms.")
     first_op_timeout_ms: Milliseconds = Field(60_000, description="Wait for the first operation, in ms.")
     connect_timeout_ms: Milliseconds = Field(60_000, description="Wait for a connection to the next datanode, in ms.")

@@ -265,7 +265,7 @@ class ControlService(pb_grpc.ControlServicer):
             storages = [storage_report(storage) for storage in heartbeat.storages]
             blocks.heartbeat(session.uuid, storages, heartbeat.xceivers, now_ms, heartbeat.transfers_running)
             if heartbeat.report_due:
-                blocks.turns.want(session.uuid, now_ms)
+                blocks.turns.due(session.uuid, now_ms)
                 self.dispatch(blocks.ask_for_reports(now_ms))
         elif kind == "replica_changes":
             changes = [replica_change(change) for change in message.replica_changes.changes]

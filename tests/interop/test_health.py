@@ -108,8 +108,8 @@ def test_a_report_that_is_never_given_holds_up_the_others_for_a_while_only(make:
         second.wait_for_turn()
         second.report()
         first.wait_for_turn(2)
-        first.heartbeat(report_due=True)
         first.report()
+        first.heartbeat(report_due=True)
         first.wait_for_turn(3)
 
 

@@ -338,7 +338,7 @@ def orders(cluster: MiniCluster) -> list[str]:
 
 def test_nothing_is_copied_or_deleted_because_of_restarts(make: Callable[..., MiniCluster]) -> None:
     """Of the namenode, and of a datanode that is back before it counts as dead. A deletion shows that time passed."""
-    cluster = make({"settle_ms": QUICK["dead_after_ms"]})
+    cluster = make({"dead_after_ms": 8000, "settle_ms": 8000})
     with client_in(cluster, "a") as client:
         write_files(client)
         client.write_file("/gone", b"x" * 1000)

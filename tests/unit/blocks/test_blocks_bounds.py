@@ -69,6 +69,17 @@ def test_a_report_wanted_while_one_is_given_comes_after_it() -> None:
     assert turns.give(3) == NODES[:1]
 
 
+def test_one_that_says_again_that_a_report_is_due_is_not_asked_twice() -> None:
+    turns = ReportTurns(1, 1000)
+    for now_ms in (0, 200):
+        turns.due(NODES[0], now_ms)
+        turns.give(now_ms)
+    turns.done(NODES[0])
+    assert turns.give(300) == []
+    turns.due(NODES[0], 400)
+    assert turns.give(400) == NODES[:1]
+
+
 # Slices
 
 

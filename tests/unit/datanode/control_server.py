@@ -64,9 +64,12 @@ class ControlServer(control_pb2_grpc.ControlServicer):
         await context.write(pb.FromNamenode(registered=registered))
         self.streams.append(context)
         await context.write(pb.FromNamenode(request_report=pb.RequestReport()))
+        asked = True
         while (message := await context.read()) is not grpc.aio.EOF:
             self.received.append(message)
-            if message.heartbeat.report_due:
+            asked = asked and not message.block_report.last
+            if message.heartbeat.report_due and not asked:
+                asked = True
                 await context.write(pb.FromNamenode(request_report=pb.RequestReport()))
 
     async def send(self, **body: Any) -> None:
