@@ -78,7 +78,10 @@ def _caught(folder: Path, mutant: Mutant) -> bool:
     finally:
         path.write_text(source)
     caught = code == 1 or code is None
-    by = next((line.split(" - ")[0] for line in output if line.startswith(("FAILED", "ERROR"))), "did not end in time")
+    by = next(
+        (line.split(" - ")[0] for line in output if line.startswith(("FAILED tests", "ERROR tests"))),
+        "did not end in time",
+    )
     verdict = f"caught, {by}" if caught else f"SURVIVED (exit code {code})"
     print(f"{mutant.name}: {verdict} ({seconds:.0f} s)", flush=True)
     return caught
