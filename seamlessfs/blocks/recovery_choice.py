@@ -167,14 +167,15 @@ def _all_is_said(asked: Asked, usable: Sequence[FoundReplica]) -> bool:
 
 
 def _nothing(asked: Asked) -> Choice:
-    """No datanode has a byte of the block."""
+    """No datanode has a byte of the block.
+
+    Bytes that are promised all the same were lost by every machine, or by none: a client may close a file that it could
+    not write (hdfs, the Go client, does). Either way they are given up once the whole pipeline has answered.
+    """
     block = asked.block
     members = {where.uuid for where in asked.pipeline.values()}
-    proof = next((each for each in asked.answers if each.uuid in members and _proves_nothing(each, block)), None)
-    if proof is not None:
-        if not block.length:
-            return Drop()
-        return Wait(f"{block.length} bytes are promised, and datanode {proof.uuid}, which lost nothing, has none")
+    if not block.length and any(each.uuid in members and _proves_nothing(each, block) for each in asked.answers):
+        return Drop()
     in_doubt = next((answer for answer in asked.answers if _in_doubt(answer, block, answer.uuid in members)), None)
     if in_doubt is not None:
         return Wait(f"datanode {in_doubt.uuid}: {in_doubt.error}")

@@ -129,7 +129,7 @@ def release(
     if file is None or not file.is_open:
         return Release(True, inode_id if file is not None else InodeId(0))
     last = totals.last_block(tx, file)
-    if last is None or not last.is_open:
+    if last is None or not (last.is_open or _is_claimed(file, last, has_replica)):
         return _close(state, tx, ctx, file, has_replica)
     file = _take(state, tx, ctx, file)
     if last.state is BlockState.UNDER_RECOVERY and is_busy(last.id):
@@ -202,6 +202,16 @@ def _close(state: State, tx: Transaction, ctx: Context, file: File, has_replica:
         return Release(False, file.id, waiting=waiting)
     writing.close(tx, ctx, file, uncompleted)
     return Release(True, file.id)
+
+
+def _is_claimed(file: File, last: BlockRecord, has_replica: HasReplica) -> bool:
+    """Whether only the gone writer has said how long the last block is: no datanode has confirmed it in time.
+
+    He may have closed the file after he failed to reach any datanode (hdfs, the Go client, does).
+    """
+    if last.state is not BlockState.COMMITTED or file.holder != leases.RECOVERY_HOLDER:
+        return False
+    return not has_replica(last.id)
 
 
 def _under_recovery(view: ReadView, recovered: Block) -> tuple[BlockRecord, File] | None:

@@ -99,8 +99,11 @@ CASES = {
         "aB", (nothing("a"),), None, synced=1, reason="no byte is found, 1 are promised; not heard of: DS-B"
     ),
     "nothing, and all machines lost it": Case("ab", (nothing("a"), has("b", RWR, 0)), None, synced=1, drop=True),
-    "nothing, though bytes were promised and no process died": Case(
-        "ab", (nothing("a", 1), nothing("b")), None, synced=1, reason="and datanode a, which lost nothing, has none"
+    "nothing, though its writer said that there are bytes, and no process died": Case(
+        "ab", (nothing("a", 1), nothing("b", 1)), None, synced=1, drop=True
+    ),
+    "nothing, though its writer said that there are bytes, and one has not answered": Case(
+        "ab", (nothing("a", 1),), None, synced=1, reason="no byte is found, 1 are promised; not heard of: DS-b"
     ),
     "nothing, a volume has failed": Case("ab", (nothing("a", error="failed"), nothing("b")), None, reason="a: failed"),
     "nothing, a damaged one": Case("ab", (has("a", RBW, 9, error="bad"), nothing("b")), None, reason="a: bad"),

@@ -231,6 +231,24 @@ def test_a_committed_last_block_is_waited_for(h: Harness) -> None:
     assert info.length == 50
 
 
+@pytest.mark.parametrize(("found", "length"), [(0, 0), (20, 20), (50, 50)])
+def test_a_committed_last_block_that_nobody_confirms_is_recovered(h: Harness, found: int, length: int) -> None:
+    """Its writer may have closed the file after he reached no datanode: its length is no more than his word."""
+    inode_id = h.create("/f", client="A").inode_id
+    block = h.add_block(inode_id, client="A")
+    assert not h.complete("/f", inode_id, Block(block.id, block.generation_stamp, 50), client="A", ready=False)
+    assert recover(h, "/f", ready=False).waiting == (block.id,)
+    again = recover(h, "/f", ready=False).recover
+    assert again is not None
+    assert again.record.length == 50
+    recovered = Block(block.id, again.recovery_id, found)
+    closed = commit(h, recovered, lost=50 - found) if found else drop(h, recovered, lost=50)[0]
+    assert closed == Release(True, inode_id)
+    info = h.info("/f")
+    assert info is not None
+    assert info.length == length
+
+
 @pytest.mark.parametrize("dropped", [True, False])
 def test_a_block_before_the_last_without_replicas_is_waited_for_too(h: Harness, dropped: bool) -> None:
     inode_id = h.create("/f", client="A").inode_id
