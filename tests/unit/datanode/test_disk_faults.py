@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -200,3 +201,22 @@ def test_other_volumes_go_on(make_node: MakeNode, tmp_path: Any) -> None:
         assert (node.store.find(block_id(number)) is None) is (block_id(number) in on_bad)
     assert all(write(node, number).final for number in range(20, 24))
     assert len(node.store.finalized_on(good)) == 3 + 1 + 4
+
+
+@pytest.mark.parametrize("act", [write, copy, append])
+def test_what_is_final_was_made_durable_behind_its_last_byte_and_its_last_name(make_node: MakeNode, act: Act) -> None:
+    node = make_node()
+    prepared_for(act, node)
+    with FaultyCalls(node.folder) as calls:
+        assert act(node).final
+        settled(node)
+    seen = [(call, Path(path)) for call, path in calls.seen]
+    for kind in ("", ".meta"):
+        written = [at for at, (call, path) in enumerate(seen) if "write" in call and is_block_file(path, kind)]
+        assert any(call == "fdatasync" and is_block_file(path, kind) for call, path in seen[written[-1] :])
+    named = [at for at, (call, path) in enumerate(seen) if call in ("rename", "replace") and "blk_" in path.name]
+    assert any(call == "fsync" and "finalized" in path.parts for call, path in seen[named[-1] :])
+
+
+def is_block_file(path: Path, suffix: str) -> bool:
+    return path.name.startswith("blk_") and path.suffix == suffix
