@@ -84,10 +84,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "failed-fsync-forgiven",
         "a replica whose fsync failed is not trusted again",
-        "datanode/replicas.py",
-        "        writer.require_trusted()\n        block, volume",
-        "        block, volume",
-        ("unit/datanode/test_disk_faults.py",),
+        "datanode/replica_writer.py",
+        "            self.distrusted = True\n            raise",
+        "            raise",
+        ("unit/datanode/test_disk_faults.py", "unit/datanode/test_sudden_death.py"),
     ),
     Mutant(
         "stale-replica-served",
@@ -108,11 +108,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "datanode/replicas.py",
         "            if replica is None or replica.current().generation_stamp > stamp:\n                return False",
         "            if replica is None:\n                return False",
-        (
-            "unit/datanode/test_datanode_volume.py",
-            "unit/datanode/test_datanode_recovery.py",
-            "unit/datanode/test_datanode_changes.py",
-        ),
+        ("unit/datanode/test_disk_faults.py",),
     ),
     Mutant(
         "old-writer-comes-back",

@@ -220,3 +220,10 @@ def test_what_is_final_was_made_durable_behind_its_last_byte_and_its_last_name(m
 
 def is_block_file(path: Path, suffix: str) -> bool:
     return path.name.startswith("blk_") and path.suffix == suffix
+
+
+def test_a_deletion_of_an_older_stamp_leaves_the_replica(make_node: MakeNode) -> None:
+    node = make_node()
+    assert write(node).final
+    assert not node.store.invalidate(block_id(1), GenerationStamp(1000))
+    assert content_of(node) == DATA[: ENDS[-1]]
