@@ -194,6 +194,8 @@ class ReportJudge:
 
     def apply_change(self, storage: StorageState, change: ReplicaChange, facts: FactsLookup, now_ms: int) -> None:
         """Applies one entry of an incremental report; it outranks full reports for `recent_ms`."""
+        if self._is_late(storage, change):
+            return
         if change.kind is ChangeKind.DELETED:
             self._book.remove(change.block_id, storage)
             self._invalidations.confirm(change.block_id, storage)
@@ -210,6 +212,21 @@ class ReportJudge:
             recent = self._recent.setdefault(storage.index, {})
             recent.pop(change.block_id, None)
             recent[change.block_id] = now_ms
+
+    def _is_late(self, storage: StorageState, change: ReplicaChange) -> bool:
+        """Whether the storage has already told of a newer replica than the one that it is said to have (HDFS-16922).
+
+        Stamps of a replica only grow until it is deleted: two threads of the datanode have told in the wrong order.
+        """
+        if change.kind not in (ChangeKind.RECEIVED, ChangeKind.RECEIVING):
+            return False
+        opened = self._book.open.get(change.block_id)
+        seen = opened.seen.get(storage.index) if opened is not None else None
+        if seen is not None and seen.generation_stamp > change.generation_stamp:
+            return True
+        version = self._book.map.version(change.block_id)
+        older = version is not None and version[0] > change.generation_stamp
+        return older and self._book.map.has(change.block_id, storage.index)
 
     def _recent_of(self, index: int, now_ms: int) -> dict[BlockId, int]:
         recent = self._recent.get(index, {})
