@@ -9,6 +9,8 @@ one without the other, or the two in different folders:
     data without meta, with bytes          nothing proves it; kept as a replica of stamp 0 and no length in `rbw`, which
                                            a namenode then has deleted; an empty one is removed
     pair in the wrong subdirectory         moved to where it belongs
+    the same, of a block that has another  left alone: what is in its place counts, and files of two copies are never
+    copy where it belongs                  put together
 """
 
 from __future__ import annotations
@@ -113,19 +115,27 @@ def _finalized(volume: Volume) -> Iterator[FoundFiles]:
         for inner in _directories(outer):
             folder = _sorted_out(inner)
             for block_id, meta in folder.lone_metas:
-                if (rbw / layout.block_name(block_id)).exists():
-                    _move(meta, rbw)
-                else:
+                if not (rbw / layout.block_name(block_id)).exists():
                     _remove(meta, "meta file without data")
+                elif _has_meta(rbw, block_id):
+                    event(logging.WARNING, "file_left_alone", path=meta, reason=f"{rbw} has another one")
+                else:
+                    _move(meta, rbw)
             for _, data, _ in folder.lone_data:
                 _move(data, rbw)
             for files in folder.pairs:
-                yield _placed(files, volume.paths.finalized / layout.finalized_subdir(files.block_id))
+                placed = _placed(files, volume.paths.finalized / layout.finalized_subdir(files.block_id))
+                if placed is not None:
+                    yield placed
 
 
-def _placed(files: FoundFiles, home: Path) -> FoundFiles:
+def _placed(files: FoundFiles, home: Path) -> FoundFiles | None:
+    """The files where they belong; None: another copy is there, and these are left alone."""
     if files.data.parent == home:
         return files
+    if (home / files.data.name).exists() or _has_meta(home, files.block_id):
+        event(logging.WARNING, "replica_twice", path=files.data)
+        return None
     try:
         layout.make_directory(home)
         if not (_move(files.meta, home) and _move(files.data, home)):
@@ -141,6 +151,11 @@ def _placed(files: FoundFiles, home: Path) -> FoundFiles:
         files.length,
         files.meta_length,
     )
+
+
+def _has_meta(folder: Path, block_id: BlockId) -> bool:
+    """Whether a folder has a meta file of the block, of whatever stamp."""
+    return any(layout.parse_meta_name(path.name) for path in folder.glob(f"{layout.block_name(block_id)}_*"))
 
 
 def _move(path: Path, folder: Path) -> bool:
