@@ -85,9 +85,9 @@ class FileReader:
             located = session.namenode.get_block_locations(path, 0, PREFETCH_BLOCKS * block_size)
             last = located.last_block
             if last is None or not located.under_construction or located.last_block_complete:
-                return cls(session, path, layout_of(located, 0))
+                return cls(session, path, layout_of(located, 0), wait)
             try:
-                return cls(session, path, layout_of(located, fetch_visible_length(session, last, path)))
+                return cls(session, path, layout_of(located, fetch_visible_length(session, last, path)), wait)
             except NoLiveReplica:
                 if wait_s is None:
                     raise
