@@ -116,12 +116,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "datanode/replicas.py",
         "            if replica.current().generation_stamp > stamp:",
         "            if replica.current().generation_stamp < 0:",
-        (
-            "unit/datanode/test_datanode_recovery.py",
-            "unit/datanode/test_replica_recovery.py",
-            "unit/datanode/test_datanode_raw_frames.py",
-            "unit/datanode/test_datanode_daemon.py",
-        ),
+        ('unit/datanode/test_disk_faults.py',),
+    ),
     ),
     Mutant(
         "older-recovery-wins",
@@ -201,7 +197,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "namespace/retry_cache.py",
         "            self._minutes[client_id, call_id] = minute\n\n    def answer",
         "            self._minutes.setdefault((client_id, 0), minute)\n\n    def answer",
-        ("interop/test_namenode_start.py", "property/test_namespace_model.py"),
+        ('unit/namespace/test_namespace_leases.py',),
     ),
     Mutant(
         "retry-forgets-its-answer",
@@ -209,7 +205,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "namespace/retry_cache.py",
         "        tx.put(keys.retry(minute, client_id, call_id), encode_retry(response, tx.txid))",
         '        tx.put(keys.retry(minute, client_id, call_id), encode_retry(b"", tx.txid))',
-        ("interop/test_cluster_calls.py", "interop/test_namenode_start.py"),
+        ('unit/namespace/test_namespace_leases.py',),
     ),
     Mutant(
         "journal-without-sync",

@@ -56,6 +56,7 @@ CASES = {
     "growing: an empty one says nothing": Case("ab", (has("a", RBW, 50), has("b", RBW, 0)), 50, "a"),
     "growing: of a newer stamp": Case("ab", (has("a", RBW, 50, 1004), has("b", RBW, 50)), 50, "ab"),
     "growing: of an older stamp": Case("ab", (has("a", RBW, 50), has("b", RBW, 40, 1000, "old")), 50, "a"),
+    "growing: of an older stamp, and nobody minded": Case("ab", (has("a", RBW, 50), has("b", RBW, 40, 1000)), 50, "a"),
     "growing: damaged": Case("ab", (has("a", RBW, 50), has("b", RBW, 40, error="bad")), 50, "a"),
     "growing outside the pipeline": Case("a", (has("z", RBW, 50),), 50, "z"),
     "over the block size": Case("ab", (has("a", FINAL, FULL + 1), has("b", RBW, FULL + 1)), FULL, "ab"),

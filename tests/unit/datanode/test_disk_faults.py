@@ -15,6 +15,7 @@ from conftest import TransferNode
 from write_script import DATA, ENDS, Outcome, append, block_id, copy, request, write
 
 from seamlessfs.model.block import ReplicaState
+from seamlessfs.model.errors import ReplicaNotFound
 from seamlessfs.model.ids import GenerationStamp
 from seamlessfs.wire.xfer.ops import Stage
 from tests.support.faulty_calls import CHANGES, Fault, FaultyCalls
@@ -227,3 +228,11 @@ def test_a_deletion_of_an_older_stamp_leaves_the_replica(make_node: MakeNode) ->
     assert write(node).final
     assert not node.store.invalidate(block_id(1), GenerationStamp(1000))
     assert content_of(node) == DATA[: ENDS[-1]]
+
+
+def test_a_writer_of_an_older_stamp_cannot_go_on_with_a_newer_replica(make_node: MakeNode) -> None:
+    node = make_node()
+    assert write(node).final
+    node.store.reopen(block_id(1), GenerationStamp(1005))
+    with pytest.raises(ReplicaNotFound, match="the block was taken from the writer"):
+        node.store.reopen(block_id(1), GenerationStamp(1004))
