@@ -116,8 +116,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "datanode/replicas.py",
         "            if replica.current().generation_stamp > stamp:",
         "            if replica.current().generation_stamp < 0:",
-        ('unit/datanode/test_disk_faults.py',),
-    ),
+        ("unit/datanode/test_disk_faults.py",),
     ),
     Mutant(
         "older-recovery-wins",
@@ -197,7 +196,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "namespace/retry_cache.py",
         "            self._minutes[client_id, call_id] = minute\n\n    def answer",
         "            self._minutes.setdefault((client_id, 0), minute)\n\n    def answer",
-        ('unit/namespace/test_namespace_leases.py',),
+        ("unit/namespace/test_namespace_leases.py",),
     ),
     Mutant(
         "retry-forgets-its-answer",
@@ -205,7 +204,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "namespace/retry_cache.py",
         "        tx.put(keys.retry(minute, client_id, call_id), encode_retry(response, tx.txid))",
         '        tx.put(keys.retry(minute, client_id, call_id), encode_retry(b"", tx.txid))',
-        ('unit/namespace/test_namespace_leases.py',),
+        ("unit/namespace/test_namespace_leases.py",),
     ),
     Mutant(
         "journal-without-sync",
