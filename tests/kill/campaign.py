@@ -289,11 +289,12 @@ class Campaign:
         self.cluster.wait_for_datanodes(len(self.cluster.datanodes))
         idc = self.cluster.idc_names[self.tally.looks % self.cluster.idcs]
         with client_in(self.cluster, idc, getpass.getuser()) as client:
-            settled = self._compare(client, last)
+            left = self.expected.left()
+            self._compare(client, last)
         self.tally.looks += 1
         self._note(f"     look {self.tally.looks} from {idc}: {time.monotonic() - began:.1f} s")
         if not last:
-            self._delete_finished(settled)
+            self._delete_finished(left)
             self.log.go()
 
     def _wait_until_still(self) -> None:
@@ -308,8 +309,7 @@ class Campaign:
                 self.striker.replace_worker(slot)
         self._until(lambda: not self.expected.running, "the log notes who was replaced", NOTED_S)
 
-    def _compare(self, client: Client, last: bool) -> set[str]:
-        """Returns the paths that were in doubt and are settled."""
+    def _compare(self, client: Client, last: bool) -> None:
         found = recover(client, self.expected.adrift())
         seen, unreadable = Inspector(client, self.expected).look()
         wrong, settled = self.expected.judge(seen)
@@ -323,7 +323,6 @@ class Campaign:
         self.fail(Storage.look(self.cluster, client, seen).wrong_bytes(self.expected))
         sample = list(self.expected.closed())[self.tally.looks % RUST_READS_ONE_IN :: RUST_READS_ONE_IN]
         self.fail(as_rust_reads(self.cluster.namenode_address, sample))
-        return set(settled)
 
     def _late(self, client: Client, seen: Mapping[str, Seen]) -> list[Finding]:
         """What is owed or left over when everything has had its time."""
@@ -334,7 +333,7 @@ class Campaign:
             time.sleep(POLL_S * 5)
         return []
 
-    def _delete_finished(self, settled: set[str]) -> None:
+    def _delete_finished(self, left: set[str]) -> None:
         """Deletes what belonged to nobody at the look before: it must be gone at the next one."""
         busy = {era_of(path) for path in self.expected.open_paths()}
         deleted: set[str] = set()
@@ -342,9 +341,8 @@ class Campaign:
             if era in self.expected.world and posixpath.dirname(era) not in deleted:
                 self.do(Op(Kind.DELETE, era))
                 deleted.add(era)
-        homes = {home_of(who) for who in self.striker.gone}
-        left = {path for path in self.expected.world if path in homes}
-        self.finished = (self.finished & busy) | left | {era_of(path) for path in settled}
+        homes = {path for who in self.striker.gone if (path := home_of(who)) in self.expected.world}
+        self.finished = (self.finished & busy) | homes | {era_of(path) for path in left}
         self.finished -= {PROBES}
         self.catch_up()
 

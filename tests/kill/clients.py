@@ -236,9 +236,9 @@ class JavaClient(LoadClient):
 
 
 class GoClient(LoadClient):
-    """The Go client, a command at a time. It takes the server's block size."""
+    """The Go client, a command at a time. It takes the server's block size, and does not insist on a file's end."""
 
-    abilities = Abilities(WHOLE, overwrites=False)
+    abilities = Abilities(WHOLE, overwrites=False, loose=True)
 
     def __init__(self, address: str) -> None:
         self.command = PeerFiles.find().go_client()

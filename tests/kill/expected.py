@@ -106,7 +106,7 @@ def narrowed(node: Node | None, seen: Seen | None) -> Node | None:
         return node
     closed = None if seen.is_open and node.closed is None else not seen.is_open
     if closed:
-        return replace(node, least=seen.length, most=seen.length, closed=True, writer="")
+        return replace(node, least=seen.length, most=seen.length, closed=True, writer="", loose=False)
     return replace(node, least=max(node.least, seen.length), closed=closed)
 
 
@@ -180,7 +180,8 @@ class Expected:
 
     def adrift(self) -> set[str]:
         """Files that may be open with nobody who will close them."""
-        return {path for path, node in self.possible() if isinstance(node, File) and node.closed is None}
+        files = ((path, node) for path, node in self.possible() if isinstance(node, File))
+        return {path for path, node in files if node.closed is None or node.loose}
 
     def noted(self, killed: set[str]) -> bool:
         """Whether the log knows of each of these that it is gone; one who never began anything is not missed."""
@@ -203,6 +204,11 @@ class Expected:
         return {path for path, node in self.world.items() if isinstance(node, File) and node.closed is False} - {
             path for doubt in self.doubts for path in doubt.paths
         }
+
+    def left(self) -> set[str]:
+        """Paths to which no worker comes back: what is in doubt, and what a dead one was writing."""
+        adrift = {path for path, node in self.world.items() if isinstance(node, File) and node.closed is None}
+        return adrift | {path for doubt in self.doubts for path in doubt.paths}
 
     def contents(self) -> dict[str, set[str]]:
         """Contents that each file may have."""
@@ -235,7 +241,7 @@ class Expected:
             reason = misfit(node, seen.get(path))
             if reason is not None:
                 findings.append(Finding(path, reason))
-            elif isinstance(node, File) and node.closed is None:
+            elif isinstance(node, File) and (node.closed is None or node.loose):
                 settled[path] = narrowed(node, seen.get(path))
         return findings, settled
 

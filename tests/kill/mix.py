@@ -41,14 +41,14 @@ def home_of(who: str) -> str:
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a client can do. `syncs`: how it can flush."""
+    """What a client can do. `syncs`: how it can flush. `via` and `loose`: see `Op`; `via` is appended to the path."""
 
     kinds: frozenset[Kind]
     syncs: tuple[str, ...] = ("",)
     overwrites: bool = True
     rename_overwrites: bool = False
     via: str = ""
-    large: bool = True
+    loose: bool = False
 
 
 @dataclass
@@ -173,9 +173,10 @@ def _put(era: Era, abilities: Abilities, rng: random.Random) -> Op | None:
     if not overwrite and len(era.world) > ENTRIES_MAX:
         return None
     path = rng.choice(old) if overwrite else _name(era, rng, "f")
-    length = rng.choice(LARGE_SIZES if abilities.large and rng.random() < 0.15 else SIZES)
+    length = rng.choice(LARGE_SIZES if rng.random() < 0.15 else SIZES)
     via = path + abilities.via if abilities.via else ""
-    return Op(Kind.PUT, path, content=_content(era), length=length, overwrite=overwrite, via=via)
+    content = _content(era)
+    return Op(Kind.PUT, path, content=content, length=length, overwrite=overwrite, via=via, loose=abilities.loose)
 
 
 def _rename(era: Era, abilities: Abilities, rng: random.Random) -> Op | None:

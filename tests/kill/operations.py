@@ -40,6 +40,7 @@ class Op:
         target: where a rename goes. content: whose bytes a file gets, see `content_of`.
         length: of the file once this is done. sync: how a write is flushed: "", "hflush" or "hsync".
         via: a file that is written first and renamed then. name: an owner, or a policy.
+        loose: the client takes a file for done that the namenode has not closed yet.
     """
 
     kind: Kind
@@ -53,6 +54,7 @@ class Op:
     mode: int = 0
     name: str = ""
     at_ms: int = 0
+    loose: bool = False
 
     def to_fields(self) -> dict[str, Any]:
         """Fields that are not empty, as the log has them."""
@@ -78,6 +80,7 @@ class File:
     Attributes:
         closed: None when nobody was told: its writer is gone, or failed.
         policy: in force where it was created. writer: who has it open.
+        loose: it has all its bytes, and is closed at the latest when its lease is recovered.
         modified_at_ms: only once somebody has set it.
     """
 
@@ -90,6 +93,7 @@ class File:
     mode: int = FILE_MODE
     owner: str = ""
     modified_at_ms: int = 0
+    loose: bool = False
 
 
 Node = Folder | File
@@ -158,7 +162,7 @@ def _made(world: World, op: Op) -> Changes:
 
 def _put(world: World, op: Op, who: str) -> tuple[Changes, ...]:
     """A whole file; one that is written under another name first may be left there, and what it replaces be gone."""
-    whole = File(op.content, op.length, op.length, True, policy_for(world, op.path))
+    whole = File(op.content, op.length, op.length, True, policy_for(world, op.path), loose=op.loose)
     partial = replace(whole, least=0, closed=None, writer=who)
     nothing: Changes = {op.path: world[op.path]} if op.path in world else {op.path: None}
     if not op.via:

@@ -280,3 +280,15 @@ def test_the_load_never_asks_for_what_cannot_be_done(seed: int) -> None:
 
 def test_each_worker_has_a_home_of_its_own() -> None:
     assert home_of("java-3.3-a3.12") == "/java-3.3-a3/12"
+
+
+def test_a_file_that_its_client_did_not_insist_on_closing_has_its_bytes_and_is_recovered() -> None:
+    expected = fed(entries(Op(Kind.MKDIRS, "/d"), Op(Kind.PUT, "/d/f", content="c", length=9, loose=True)))
+    assert expected.adrift() == {"/d/f"}
+    seen = faithful(expected)
+    findings, settled = expected.judge(seen)
+    assert findings == []
+    seen["/d/f"] = replace(seen["/d/f"], length=8)
+    assert found(expected, seen) == ["/d/f: has 8 bytes, and must have 9 to 9"]
+    expected.feed({"phase": "settled", "who": "campaign", "paths": {p: encode_node(n) for p, n in settled.items()}})
+    assert expected.adrift() == set()
