@@ -28,11 +28,21 @@ def run(words: Sequence[str]) -> int:
         action="store_true",
         help="stop, as on SIGTERM, when standard input ends: a parent that holds the other end takes this along",
     )
+    if words[0] == "namenode":
+        arguments.add_argument(
+            "--check",
+            action="store_true",
+            help="do not serve: check everything in data_dir, print what is wrong, end with 0 if nothing is",
+        )
     chosen = arguments.parse_args(words[1:])
     if chosen.stop_at_eof:
         threading.Thread(target=_stop_at_eof, name="stop-at-eof", daemon=True).start()
     file = chosen.config
     if words[0] == "namenode":
+        if chosen.check:
+            from seamlessfs.namenode import offline
+
+            return offline.check_folder(load(NamenodeSettings, file=file, section="namenode").settings, print)
         from seamlessfs.namenode import main as namenode
 
         return namenode.run(load(NamenodeSettings, file=file, section="namenode").settings)
