@@ -43,14 +43,16 @@ class Locator:
     def located_block(self, block: FileBlock, place: Location | None, address: str) -> LocatedBlock:
         """One block: an open one is where its writer writes it, a finished one where replicas were reported.
 
-        After a restart that is also where they were before, until the datanodes there have reported.
+        After a restart that is also where they were before, until the datanodes there have reported. As in HDFS, only
+        a finished one can be corrupt.
         """
         blocks = self.core.blocks
         finished = block.state is BlockState.COMPLETE
         locations = tuple(blocks.locations(block.block.id, place, address, block.hints))
         if not locations and not finished:
             locations = tuple(blocks.storage_locations(block.pipeline, place, address))
-        return LocatedBlock(self.extended(block), block.offset, locations, blocks.is_corrupt(block.block.id))
+        corrupt = finished and blocks.is_corrupt(block.block.id)
+        return LocatedBlock(self.extended(block), block.offset, locations, corrupt)
 
     def writer_out_of_sight(self, found: FileBlocks, located: LocatedBlocks) -> bool:
         """Whether the last block is being written to datanodes of which none is known: only they know its length."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from seamlessfs.blocks.cluster import NodeState
-from seamlessfs.model.errors import UnsupportedOperation
+from seamlessfs.model.errors import RemoteIOError, UnsupportedOperation
+from seamlessfs.model.path import PATH_CHARS_MAX, too_long
 from seamlessfs.model.status import ServerDefaults
 from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.events import event
@@ -102,6 +103,8 @@ class ServiceCalls:
         return encryption_pb2.ListEncryptionZonesResponseProto(hasMore=False)
 
     def create_symlink(self, call: CallContext, request: pb.CreateSymlinkRequestProto) -> pb.CreateSymlinkResponseProto:
+        if too_long(request.link):
+            raise RemoteIOError(f"Symlink path exceeds {PATH_CHARS_MAX} character limit")
         raise UnsupportedOperation("Symlinks not supported")
 
     def get_groups_for_user(

@@ -150,17 +150,28 @@ def new_names(ctx: Context, at: Resolved) -> None:
     Raises:
         NameTooLong: it has too many bytes. IllegalArgument: it is reserved.
     """
-    for i in range(len(at.nodes) - 1, len(at.names)):
-        name = at.names[i]
-        if len(name) > ctx.limits.component_bytes_max:
-            raise NameTooLong(
-                f"The maximum path component name limit of {name.decode(errors='replace')} in directory "
-                f"{paths.join(at.names[:i])} is exceeded: limit={ctx.limits.component_bytes_max} length={len(name)}"
-            )
-        if name == SNAPSHOT_NAME:
-            raise IllegalArgument('".snapshot" is a reserved name.')
-        if i == 0 and name == paths.RESERVED:
-            raise IllegalArgument(
-                'File name ".reserved" is reserved and cannot be created. If this is during upgrade change the name '
-                "of the existing file or directory to another name before upgrading to the new release."
-            )
+    new_directories(ctx, at)
+    if at.last is None:
+        _new_name(ctx, at, len(at.names) - 1)
+
+
+def new_directories(ctx: Context, at: Resolved) -> None:
+    """As `new_names`, for those before the last."""
+    for i in range(len(at.nodes) - 1, len(at.names) - 1):
+        _new_name(ctx, at, i)
+
+
+def _new_name(ctx: Context, at: Resolved, i: int) -> None:
+    name = at.names[i]
+    if len(name) > ctx.limits.component_bytes_max:
+        raise NameTooLong(
+            f"The maximum path component name limit of {name.decode(errors='replace')} in directory "
+            f"{paths.join(at.names[:i])} is exceeded: limit={ctx.limits.component_bytes_max} length={len(name)}"
+        )
+    if name == SNAPSHOT_NAME:
+        raise IllegalArgument('".snapshot" is a reserved name.')
+    if i == 0 and name == paths.RESERVED:
+        raise IllegalArgument(
+            'File name ".reserved" is reserved and cannot be created. If this is during upgrade change the name '
+            "of the existing file or directory to another name before upgrading to the new release."
+        )

@@ -43,7 +43,7 @@ def gather(tx: Transaction, directory: InodeId, totals: Totals, *, children: int
         files, directories, size, space, more_children, earlier_ms, before = _DELTA.unpack(value)
         totals = totals.plus(Totals(files, directories, size, space))
         children += more_children
-        modified_at_ms = modified_at_ms or earlier_ms
+        modified_at_ms = max(modified_at_ms, earlier_ms)
     tx.put(key, _DELTA.pack(*totals, children, modified_at_ms, before))
 
 

@@ -114,6 +114,16 @@ DEVIATIONS: tuple[Deviation, ...] = (
         lambda case, one: "storagePolicy" in one.where.split("."),
     ),
     Deviation(
+        "age_of_the_reserved",
+        "What is in `/.reserved` has the times of the namenode's start in stock, and no times in ours: it is no file.",
+        lambda case, one: (
+            one.where.endswith("_time")
+            and any(
+                path.startswith("/.reserved") and len(path) < len("/.reserved/.") for path in paths_of(case.request)
+            )
+        ),
+    ),
+    Deviation(
         "storage_types",
         "Content summaries of stock count bytes by storage type below a policy that names some; placement of ours does "
         "not go by storage types.",

@@ -24,7 +24,7 @@ from tests.diff.servers import Answer, Server
 SUPERUSER = "root"
 REPORTED_WITHIN_S = 10.0
 """A replica that was written is reported within this, and a file whose lease is recovered closed."""
-PASSES_WITHIN_S = 5.0
+PASSES_WITHIN_S = 2.0
 POLL_S = 0.05
 NOT_YET = "org.apache.hadoop.hdfs.server.namenode.NotReplicatedYetException"
 _numbers = itertools.count(int(time.time()) % 1_000_000 * 1_000)

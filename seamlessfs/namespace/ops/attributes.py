@@ -70,9 +70,9 @@ def set_times(tx: Transaction, ctx: Context, path: str, modified_at_ms: int, acc
 
 
 def record_access(tx: Transaction, ctx: Context, inode_id: InodeId) -> None:
-    """A read moved the file's access time. Nothing happens if the file is gone or open."""
+    """A read moved the file's access time. Nothing happens if the file is gone."""
     record = tree.inode_by_id(tx, inode_id)
-    if isinstance(record, File) and not record.is_open and record.accessed_at_ms < ctx.now_ms:
+    if isinstance(record, File) and record.accessed_at_ms < ctx.now_ms:
         tree.replace(tx, record._replace(accessed_at_ms=ctx.now_ms))
 
 

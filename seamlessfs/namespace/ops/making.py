@@ -106,8 +106,10 @@ def create(state: State, tx: Transaction, ctx: Context, request: CreateRequest) 
     if existing is not None and not request.overwrite:
         recovering.refuse_if_open(state, tx, ctx, at, "CREATE_FILE", request.client_name, request.client_machine)
         raise FileAlreadyExists(f"{at.path} for client {request.client_machine} already exists")
+    access.new_directories(ctx, at)
     if request.block_size > BLOCK_BYTES_MAX:
         raise InvalidArgument(f"Block size {request.block_size} for {at.path}: at most {BLOCK_BYTES_MAX} is possible")
+    access.new_names(ctx, at)
     parent_node = at.nodes[len(at.names) - 1] if existing is not None else at.nodes[-1]
     if existing is None:
         _require_room(tx, ctx, at)
@@ -158,7 +160,6 @@ def _resolve_for_create(tx: Transaction, ctx: Context, request: CreateRequest) -
             access.parent_exists(at)
         if not request.may_create:
             raise FileNotFound(f"Can't overwrite non-existent {request.path}")
-        access.new_names(ctx, at)
     elif at.last.is_directory:
         raise FileAlreadyExists(f"{at.path} already exists as a directory")
     elif request.overwrite:

@@ -83,9 +83,7 @@ def get_blocks(view: ReadView, ctx: Context, path: str, offset: int, length: int
     file = regular_file(at)
     access.path(ctx, at, Access.READ)
     due = bool(
-        ctx.limits.access_time_precision_ms
-        and ctx.now_ms > file.accessed_at_ms + ctx.limits.access_time_precision_ms
-        and not file.is_open
+        ctx.limits.access_time_precision_ms and ctx.now_ms > file.accessed_at_ms + ctx.limits.access_time_precision_ms
     )
     return blocks_of(view, file, offset, length, access_time_due=due)
 

@@ -149,6 +149,7 @@ def _check_new_entry(tx: Transaction, ctx: Context, source: Resolved, target: Re
 
 
 def _move(tx: Transaction, ctx: Context, source: Resolved, target: Resolved, record: Inode) -> None:
+    """As in HDFS, the target's directory is not older than what comes into it."""
     from_directory, to_directory = source.parent, target.parent
     if from_directory is None or to_directory is None:
         raise RemoteIOError(f"rename from {source.path} to {target.path} failed.")
@@ -159,4 +160,4 @@ def _move(tx: Transaction, ctx: Context, source: Resolved, target: Resolved, rec
     tree.move(tx, from_directory.id, source.names[-1], to_directory.id, target.names[-1], record)
     now_ms = ctx.now_ms
     totals.gather(tx, from_directory.id, moved.negated(), children=-1, modified_at_ms=now_ms)
-    totals.gather(tx, to_directory.id, moved, children=1, modified_at_ms=now_ms)
+    totals.gather(tx, to_directory.id, moved, children=1, modified_at_ms=max(now_ms, record.modified_at_ms))

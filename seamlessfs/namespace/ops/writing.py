@@ -307,12 +307,12 @@ def commit(tx: Transaction, ctx: Context, file: File, stored: BlockRecord, given
     """
     if not stored.is_open:
         return file
-    if stored.id != given.id:
-        raise RemoteIOError(f"Trying to commit inconsistent block: id = {given.id}, expected id = {stored.id}")
     if stored.generation_stamp != given.generation_stamp:
         raise RemoteIOError(
             f"Commit block with mismatching GS. NN has {block_name(stored.block)}, client submits {block_name(given)}"
         )
+    if stored.id != given.id:
+        raise RemoteIOError(f"Trying to commit inconsistent block: id = {given.id}, expected id = {stored.id}")
     if not stored.length <= given.length <= file.block_size:
         raise RemoteIOError(
             f"Commit of {block_name(given)} with length {given.length}: "
