@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import posixpath
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from tests.kill.clients import OwnClient, Wrong
 from tests.kill.expected import Expected, Finding, Seen, history
 from tests.kill.faults import Fault
 from tests.kill.inspection import Inspector, Storage, as_rust_reads, complaints, recover, summed
-from tests.kill.mix import BLOCK_BYTES, home_of
+from tests.kill.mix import BLOCK_BYTES, era_of, home_of
 from tests.kill.operations import Kind, Op
 from tests.kill.recorder import CAMPAIGN, Log, Recorder
 from tests.kill.striker import Slot, Striker, keep_ports
@@ -144,7 +143,8 @@ class Campaign:
         try:
             with self.failures_told():
                 self.cluster.start()
-                assert not (failed := self.do(Op(Kind.MKDIRS, PROBES))), failed
+                for folder in (PROBES, *(f"/{slot.name}" for slot in self.striker.slots)):
+                    assert not (failed := self.do(Op(Kind.MKDIRS, folder))), failed
                 self.striker.start_workers()
                 self._wait_for_load()
         except BaseException:
@@ -221,8 +221,8 @@ class Campaign:
 
     def _wait_for_load(self) -> None:
         """Every worker has something acknowledged."""
-        homes = [home_of(slot.who) for slot in self.striker.slots]
-        self._until(lambda: all(home in self.expected.world for home in homes), "every worker begins", BEGUN_S)
+        eras = [f"{home_of(slot.who)}-1" for slot in self.striker.slots]
+        self._until(lambda: all(era in self.expected.world for era in eras), "every worker begins", BEGUN_S)
 
     def suffer(self, number: int, fault: Fault) -> None:
         """One fault, from its moment until work succeeds again."""
@@ -336,17 +336,10 @@ class Campaign:
     def _delete_finished(self, left: set[str]) -> None:
         """Deletes what belonged to nobody at the look before: it must be gone at the next one."""
         busy = {era_of(path) for path in self.expected.open_paths()}
-        deleted: set[str] = set()
         for era in sorted(self.finished - busy):
-            if era in self.expected.world and posixpath.dirname(era) not in deleted:
+            if era in self.expected.world:
                 self.do(Op(Kind.DELETE, era))
-                deleted.add(era)
-        homes = {path for who in self.striker.gone if (path := home_of(who)) in self.expected.world}
-        self.finished = (self.finished & busy) | homes | {era_of(path) for path in left}
-        self.finished -= {PROBES}
+        homes = tuple(f"{home_of(who)}-" for who in self.striker.gone)
+        gone = {path for path in self.expected.world if path == era_of(path) and path.startswith(homes)}
+        self.finished = (self.finished & busy) | gone | {era_of(path) for path in left}
         self.catch_up()
-
-
-def era_of(path: str) -> str:
-    """The era of a path: /slot/generation/era."""
-    return "/".join(path.split("/")[:4])

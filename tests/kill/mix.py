@@ -34,7 +34,7 @@ WEIGHTS: Mapping[Kind, int] = {
 
 
 def home_of(who: str) -> str:
-    """The folder of a worker: /slot/generation."""
+    """How the folders of a worker begin: /slot/generation. The slot's folder is there before its first worker."""
     slot, _, generation = who.rpartition(".")
     return f"/{slot}/{generation}"
 
@@ -83,6 +83,11 @@ class Era:
         busy = self.files(closed=False)
         inner = [path for path in self.folders() if path != self.root]
         return [path for path in inner if not any(one.startswith(path + "/") for one in busy)]
+
+
+def era_of(path: str) -> str:
+    """The era that a path is in: /slot/generation-number."""
+    return "/".join(path.split("/")[:3])
 
 
 def opening(era: Era, abilities: Abilities, rng: random.Random) -> list[Op]:

@@ -35,7 +35,7 @@ class Worker:
     def run(self) -> None:
         while True:
             self.eras += 1
-            era = Era(f"{self.home}/e{self.eras}")
+            era = Era(f"{self.home}-{self.eras}")
             if self.live(era):
                 self.clean.append(era)
             while len(self.clean) > ERAS_KEPT:

@@ -257,7 +257,7 @@ def test_the_load_never_asks_for_what_cannot_be_done(seed: int) -> None:
     """A random life on the model: sources are there, targets are not, and it all ends closed."""
     rng = random.Random(seed)
     abilities = Abilities(frozenset(Kind), syncs=("", "hflush"), rename_overwrites=True)
-    era = Era("/w/1/e1")
+    era = Era("/w/1-1")
     done: set[Kind] = set()
     for op in opening(era, abilities, rng):
         era.take(op)
