@@ -8,6 +8,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TMPDIR := $(CURDIR)/.work
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pyc
 PYTEST := $(BIN)/python -m pytest
+# Tests mostly wait for processes of theirs; WORKERS=0 runs them one after the other.
+WORKERS ?= 3
+SHARED := -n $(WORKERS) --dist loadfile
 
 .PHONY: demo test test-all peers lint proto bench kill powercut diff mutants clean fuzz-wire
 
@@ -24,13 +27,13 @@ demo: $(READY) .work
 	$(BIN)/python -m deploy.demo $(if $(KEEP),--keep)
 
 test: lint
-	$(PYTEST) -m "not peers"
+	$(PYTEST) $(SHARED) -m "not peers"
 
 peers: $(READY) .work
 	$(BIN)/python -m tests.support.peers
 
 test-all: lint
-	$(PYTEST) --require-peers
+	$(PYTEST) $(SHARED) --require-peers
 
 lint: $(READY) .work
 	$(BIN)/ruff check --no-cache .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.support.java_shell import JavaShell
 from tests.support.peer_files import SHELL_VERSIONS, PeerFiles, PeersMissing
 from tests.support.stock_hdfs import StockHdfs
 
-_deselected: list[pytest.Item] = []
+_left_out: list[str] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,14 +24,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
-    _deselected.extend(items)
+    _left_out.extend(item.nodeid for item in items if item.get_closest_marker("peers"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process that runs a part of the tests tells the one that started it what was left out."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["left_out"] = _left_out
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every part leaves out the same."""
+    _left_out[:] = getattr(node, "workeroutput", {}).get("left_out", _left_out)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says what `-m "not peers"` left out, and why."""
-    if left_out := sum(1 for item in _deselected if item.get_closest_marker("peers")):
+    if _left_out:
         terminalreporter.write_line(
-            f"{left_out} tests against stock peers left out: `make peers && make test-all` runs them"
+            f"{len(_left_out)} tests against stock peers left out: `make peers && make test-all` runs them"
         )
 
 
