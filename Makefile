@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 3
 SHARED := -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-all peers lint proto bench kill powercut diff mutants clean fuzz-wire
+.PHONY: demo test test-all peers lint proto bench kill powercut diff model mutants clean fuzz-wire
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -53,6 +53,10 @@ kill: $(READY) .work
 # The same STEPS random calls on stock HDFS and on ours; SEED=... repeats them, REPLAY=file runs the programs of a file.
 diff: $(READY) .work
 	$(BIN)/python -m tests.diff --steps $(or $(STEPS),20000) $(if $(SEED),--seed $(SEED)) $(if $(REPLAY),--replay $(REPLAY))
+
+# A program of STEPS operations on the namespace alone, beside a model of it; SEED=... repeats it.
+model: $(READY) .work
+	MODEL_STEPS=$(or $(STEPS),50000) MODEL_SEED=$(SEED) $(PYTEST) -q tests/property/test_namespace_model.py -k long
 
 # N power cuts under load, as root; SEED=... repeats a schedule.
 powercut: $(READY) .work

@@ -5,40 +5,26 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from tests.diff.program import Program
+from tests.support.shortening import shortening
 
-RUNS_MAX = 400
+OPTIONAL = ("previous", "last", "fileId", "unmasked", "moveToTrash", "excludeNodes")
 
 Shows = Callable[[Program], Awaitable[bool]]
 
 
 async def shrink(program: Program, shows: Shows) -> Program:
-    """Leaves out steps, the largest parts first, then fields that may be absent, as long as the difference shows."""
-    tries = _Tries(shows)
-    part = max(1, len(program) // 2)
-    while part:
-        at = len(program)
-        while at > 0:
-            shorter = program[: max(0, at - part)] + program[at:]
-            if await tries.shows(shorter):
-                program = shorter
-            at -= part
-        part //= 2
+    """Leaves out steps, then fields that may be absent, as long as the difference shows."""
+    parts = shortening(program)
+    try:
+        candidate = next(parts)
+        while True:
+            candidate = parts.send(await shows(candidate))
+    except StopIteration as end:
+        program = end.value
     for index, step in enumerate(program):
-        for key in ("previous", "last", "fileId", "unmasked", "moveToTrash", "excludeNodes"):
+        for key in OPTIONAL:
             if key in step.fields:
                 simpler = [*program[:index], program[index].without(key), *program[index + 1 :]]
-                if await tries.shows(simpler):
+                if await shows(simpler):
                     program = simpler
     return program
-
-
-class _Tries:
-    """Counts the runs, and ends them."""
-
-    def __init__(self, shows: Shows) -> None:
-        self._shows = shows
-        self._left = RUNS_MAX
-
-    async def shows(self, program: Program) -> bool:
-        self._left -= 1
-        return self._left >= 0 and bool(program) and await self._shows(program)
