@@ -314,7 +314,7 @@ def test_when_all_threads_are_busy_a_newcomer_is_turned_away(make_node: MakeNode
     for number, writer in enumerate(writers):
         assert writer.ask(write_op(extended(number))).status is Status.SUCCESS
     assert connect(node).ended()
-    assert node.server.refusals[Refusal.ALL_BUSY] == 1
+    until(lambda: node.server.refusals[Refusal.ALL_BUSY] == 1, "the refusal is counted")
     for writer in writers:
         writer.packet(0, 0, b"", last=True)
         assert writer.ack().ok
