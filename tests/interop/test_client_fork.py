@@ -44,6 +44,15 @@ def outcome(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+@pytest.fixture(autouse=True, scope="module")
+def left_alone() -> Iterator[None]:
+    """What other tests have left in this process is no matter of a child: gRPC's objects do not survive a fork."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
 def client(namenode_address: str) -> Iterator[Client]:
     with Client(ClientOptions.from_url(f"seamless://{namenode_address}/")) as made:
