@@ -9,7 +9,7 @@ export TMPDIR := $(CURDIR)/.work
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pyc
 PYTEST := $(BIN)/python -m pytest
 # Tests mostly wait for processes of theirs; WORKERS=0 runs them one after the other.
-WORKERS ?= 3
+WORKERS ?= 2
 SHARED := -n $(WORKERS) --dist loadfile
 
 .PHONY: demo test test-all peers lint proto bench kill powercut diff model mutants clean fuzz-wire
