@@ -17,7 +17,7 @@ from tests.kill import faults
 from tests.kill.clients import OwnClient, Wrong
 from tests.kill.expected import Expected, Finding, Seen, history
 from tests.kill.faults import Fault
-from tests.kill.inspection import Inspector, Storage, as_rust_reads, complaints, recover, summed
+from tests.kill.inspection import Inspector, Storage, as_rust_reads, checked, complaints, recover, summed
 from tests.kill.mix import BLOCK_BYTES, era_of, home_of
 from tests.kill.operations import Kind, Op
 from tests.kill.recorder import CAMPAIGN, Log, Recorder
@@ -138,6 +138,7 @@ class Campaign:
             self.striker.stop_workers()
             self.look(last=True)
             self.fail([Finding("/", bad_end) for bad_end in self.striker.end_all()])
+            self.fail(checked(self.cluster.namenode))
 
     def __enter__(self) -> Campaign:
         try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import posixpath
+import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from seamlessfs.cli.mini import MiniCluster
+from seamlessfs.cli.mini import Daemon, MiniCluster
 from seamlessfs.client.client import Client
 from seamlessfs.client.placement import fetch_placement, fetch_traffic
 from seamlessfs.model.errors import FileNotFound, SeamlessError
@@ -215,6 +216,14 @@ def complaints(logs: Iterable[Path]) -> list[Finding]:
         for line in log.read_text(errors="replace").splitlines()
         if (" ERROR " in line or line.startswith("Traceback")) and "promised_bytes_lost" not in line
     ]
+
+
+def checked(namenode: Daemon) -> list[Finding]:
+    """What the checker finds in the folder of a namenode that has ended."""
+    command = [word for word in namenode.command if word != "--stop-at-eof"]
+    done = subprocess.run([*command, "--check"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    told = (done.stdout + done.stderr).decode()
+    return [Finding(str(namenode.folder), f"--check ended with {done.returncode}: {told}")] if done.returncode else []
 
 
 def as_rust_reads(address: str, files: Iterable[tuple[str, File]]) -> list[Finding]:
