@@ -11,7 +11,7 @@ from seamlessfs.namenode.locate import Locator
 from seamlessfs.namespace.context import Context
 from seamlessfs.net.rpc_server import CallContext
 from seamlessfs.store.api import Transaction
-from seamlessfs.wire.convert.integers import to_short
+from seamlessfs.wire.convert.integers import to_short, to_unsigned
 from seamlessfs.wire.convert.policy import placement_policy_to_pb
 from seamlessfs.wire.convert.status import content_summary_to_pb, file_status_to_pb, listing_to_pb
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
@@ -60,7 +60,7 @@ class PathCalls:
         answer = pb.GetQuotaUsageResponseProto()
         answer.usage.fileAndDirectoryCount = summary.files + summary.directories
         answer.usage.spaceConsumed = summary.space_consumed
-        answer.usage.quota = answer.usage.spaceQuota = (1 << 64) - 1
+        answer.usage.quota, answer.usage.spaceQuota = to_unsigned(summary.quota), to_unsigned(summary.space_quota)
         return answer
 
     def get_erasure_coding_policy(

@@ -130,7 +130,7 @@ class WriterModel(Model):
         if (
             new.stamp not in self.stamps
             or new.stamp <= block.stamp
-            or new.length < block.length
+            or not block.length <= new.length <= BLOCK_BYTES
             or new.number != old.number
         ):
             raise RemoteIOError

@@ -175,7 +175,8 @@ def fails(program: list[Step]) -> bool:
 
 @pytest.mark.parametrize("seed", range(SHORT_PROGRAMS))
 def test_a_short_program(seed: int) -> None:
-    assert failure(seed, SHORT_STEPS, MemoryDisk()) == ""
+    if said := failure(seed, SHORT_STEPS, MemoryDisk()):
+        pytest.fail(said)
 
 
 @pytest.mark.timeout(3600)
@@ -183,5 +184,6 @@ def test_a_long_program(tmp_path: Folder) -> None:
     """On a real store and journal; the seed changes, and is in the message of a failure."""
     seed = int(os.environ.get("MODEL_SEED") or random.randrange(1_000_000))
     disk = RealDisk(tmp_path)
-    assert failure(seed, int(os.environ.get("MODEL_STEPS") or LONG_STEPS), disk) == ""
+    if said := failure(seed, int(os.environ.get("MODEL_STEPS") or LONG_STEPS), disk):
+        pytest.fail(said)
     disk.close()

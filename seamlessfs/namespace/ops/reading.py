@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from seamlessfs.model.errors import CorruptStore, FileNotFound, InvalidArgument, ListingStartNotFound
-from seamlessfs.model.ids import BlockId, InodeId, PolicyId
+from seamlessfs.model.ids import ROOT_INODE_ID, BlockId, InodeId, PolicyId
 from seamlessfs.model.path import INODES, RESERVED, split
 from seamlessfs.model.status import ContentSummary, FileStatus, FileType, Listing
 from seamlessfs.namespace import access, registry, totals, tree
@@ -19,6 +19,7 @@ from seamlessfs.store.records import BlockRecord, BlockState, Directory, File, I
 
 _RESERVED_MODE = 0o1770
 _BELOW_RESERVED_MODE = 0o770
+ROOT_QUOTA = (1 << 63) - 1
 
 
 def get_file_info(view: ReadView, ctx: Context, path: str) -> FileStatus | None:
@@ -158,7 +159,7 @@ def check_readable(view: ReadView, ctx: Context, path: str, must_exist: bool) ->
     at = tree.resolve(view, path)
     access.traverse(ctx, at, reading=True)
     access.path(ctx, at, Access.READ)
-    if at.last is None and must_exist:
+    if at.last is None and must_exist and path != access.RESERVED_PATH:
         raise FileNotFound(f"Path not found: {path}")
 
 
@@ -244,8 +245,9 @@ def _name_of_start(view: ReadView, start_after: bytes) -> bytes:
 
 
 def _summary_of(view: ReadView, record: Inode) -> ContentSummary:
+    """As in HDFS, the root has a quota from birth that nothing exceeds."""
     files, directories, size, space = totals.totals_of(view, record)
-    return ContentSummary(size, files, directories, space)
+    return ContentSummary(size, files, directories, space, quota=ROOT_QUOTA if record.id == ROOT_INODE_ID else -1)
 
 
 def _root_status(status: FileStatus) -> FileStatus:

@@ -187,10 +187,13 @@ def update_pipeline(
     """The pipeline was rebuilt: the block takes the new stamp, length and storages.
 
     Raises:
-        RemoteIOError: the stamp is not newer or was never given out, or the block would become shorter.
+        RemoteIOError: the stamp is not newer or was never given out, or the block would become shorter, or longer than
+            a block may be: it could never be committed.
     """
     record, file = _open_block(state, tx, old, client_name)
     _check_renewed(state, tx, record, old, new)
+    if new.length > file.block_size:
+        raise RemoteIOError(f"Length {new.length} of {block_name(new)} is over its block size {file.block_size}")
     parent = tx.get(keys.inode(file.id))
     if parent is None:
         raise CorruptStore(f"Inode {file.id} has no pointer to its entry")
