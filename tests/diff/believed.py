@@ -41,7 +41,6 @@ class OpenFile:
     block_size: int
     blocks: list[Ref] = field(default_factory=list)
     lengths: dict[str, int] = field(default_factory=dict)
-    finishing: bool = False
 
     @property
     def wrote_last(self) -> bool:
@@ -136,7 +135,7 @@ class Believed:
         return self.reached
 
     def some_file(self) -> Ref:
-        return self.random.choice(self.open).step if self.open else Ref("s1")
+        return self.random.choice(self.open).step if self.open else Ref("s0")
 
     def forget(self, path: str) -> None:
         below = path + "/"

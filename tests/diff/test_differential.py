@@ -6,19 +6,15 @@ import asyncio
 import os
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.diff.campaign import Report, campaign, clusters, connected
-from tests.diff.program import read
-from tests.diff.run import Outcome, Run
 from tests.support.peer_files import PeerFiles
 
 pytestmark = pytest.mark.peers
 
 STEPS = 1500
-FOUND = Path(__file__).parent / "programs" / "found.txt"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +23,7 @@ def addresses(peers: PeerFiles, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield running
 
 
-def test_random_programs(addresses: tuple[str, str]) -> None:
+def test_programs_that_were_kept_and_random_ones(addresses: tuple[str, str]) -> None:
     seed = int(os.environ.get("DIFF_SEED") or random.randrange(1_000_000))
     print(f"DIFF_SEED={seed}")
 
@@ -38,13 +34,4 @@ def test_random_programs(addresses: tuple[str, str]) -> None:
     report = asyncio.run(run())
     assert not report.differences, f"`make diff SEED={seed}` makes it short:\n{report}"
     assert report.steps >= STEPS
-
-
-def test_programs_that_once_differed(addresses: tuple[str, str]) -> None:
-    async def run() -> list[Outcome]:
-        async with connected(addresses) as servers:
-            return [await Run(*servers).run(program) for program in read(FOUND.read_text())]
-
-    outcomes = asyncio.run(run())
-    assert outcomes
-    assert [str(outcome.found) for outcome in outcomes if outcome.found is not None] == []
+    assert report.unused == [], "these deviations are gone: strike them out"

@@ -20,8 +20,6 @@ def create(g: Believed) -> None:
     size = BLOCK if g.chance(0.9) else g.random.choice((512, 1, 0, 1000, 1 << 20, 1 << 40, -1, 1 << 48))
     mode = g.random.choice(MODES) if g.chance(0.2) else 0o666 & ~g.random.choice(UMASKS)
     extra = {"unmasked": 0o666} if g.chance(0.3) else {}
-    if g.chance(0.02):
-        holder = ""
     ref = g.change(
         user, "create", src=path, masked=mode, clientName=holder, createFlag=flag, createParent=g.chance(0.8),
         replication=replication, blockSize=size, **extra,
@@ -72,7 +70,7 @@ def add_block(g: Believed, one: OpenFile | None = None) -> None:
 
 def write(g: Believed) -> None:
     """A block with data, which therefore can be complete."""
-    if (one := some_open(g)) is None or one.block_size > 4096 or not one.holder:
+    if (one := some_open(g)) is None or one.block_size > 4096:
         return
     if not one.blocks or g.chance(0.7):
         add_block(g, one)
@@ -89,7 +87,6 @@ def complete(g: Believed, one: OpenFile | None = None) -> None:
         return
     user, holder = writer(g, one)
     g.add(user, "complete", clientName=holder, last=last_of(g, one), **touched(g, one))
-    one.finishing = True
     if g.chance(0.8):
         g.files.append(one.path)
         if g.chance(0.8):
@@ -108,14 +105,11 @@ def abandon(g: Believed) -> None:
 
 
 def fsync(g: Believed) -> None:
-    """With a length only while the block is written: stock lets it change that of a finished block, too."""
     if (one := some_open(g)) is None:
         return
     user, holder = writer(g, one)
-    if g.chance(0.3) or one.finishing or one.wrote_last:
-        g.add(user, "fsync", client=holder, lastBlockLength=g.random.choice((-1, 0)), **touched(g, one))
-    else:
-        g.add(user, "fsync", client=holder, lastBlockLength=g.length(), src="~/by-id", fileId=one.step)
+    length = g.length() if g.chance(0.6) and not one.wrote_last else g.random.choice((-1, 0))
+    g.add(user, "fsync", client=holder, lastBlockLength=length, **touched(g, one))
 
 
 def new_stamp(g: Believed) -> None:
