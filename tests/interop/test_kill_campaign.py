@@ -28,7 +28,7 @@ def test_a_few_faults_under_our_own_load_lose_nothing(tmp_path: Path) -> None:
     campaign = Campaign(SEED, 3, ("own@0", "own@1"), tmp_path / "kill", print, shape=SMALL)
     campaign.run()
     assert campaign.tally.faults == 3
-    assert campaign.expected.acknowledged > 50
+    assert campaign.expected.acknowledged > 20
 
 
 @pytest.mark.peers
@@ -44,9 +44,9 @@ def test_faults_under_a_load_of_stock_clients_lose_nothing(peers: PeerFiles, tmp
 
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
-    """A campaign without load, of a cluster that keeps its word."""
+    """A campaign without load or faults, of a cluster that keeps its word, and does not see itself what is doctored."""
     folder = tmp_path_factory.mktemp("doctored") / "kill"
-    with Campaign(SEED, 1, (), folder, print, shape=(1, 2, 1), settled_s=3.0) as running:
+    with Campaign(SEED, 0, (), folder, print, shape=(1, 2, 1), settled_s=3.0, scans=False) as running:
         for path in ("/files", "/files/below"):
             assert not running.do(Op(Kind.MKDIRS, path))
         for number in range(3):
@@ -103,22 +103,33 @@ def on_disk(campaign: Campaign, name: str) -> Path:
     return next(file for file in block_files(campaign.cluster) if file.name.startswith(name))
 
 
-def test_what_is_left_or_missing_on_a_disk_is_found(campaign: Campaign) -> None:
+def storage_of(campaign: Campaign, client: Client) -> Storage:
+    seen, unreadable = Inspector(client, campaign.expected).look()
+    assert unreadable == []
+    return Storage.look(campaign.cluster, client, seen)
+
+
+def test_what_is_left_on_a_disk_is_found(campaign: Campaign) -> None:
     stray = on_disk(campaign, "blk_").with_name("blk_4242")
     stray.write_bytes(b"nobody's")
     assert "FOUND blk_4242: belongs to no file" in found(campaign)
     stray.unlink()
+
+
+def test_what_is_missing_on_a_disk_is_found(campaign: Campaign, client: Client) -> None:
+    """Nothing is read meanwhile: a reader would meet it, and the datanode mend it."""
+    storage = storage_of(campaign, client)
+    assert storage.unsettled() == []
     meta = next(file for file in block_files(campaign.cluster) if file.suffix == ".meta")
     kept = meta.read_bytes()
     meta.unlink()
-    assert "has 2 replicas, on disks:" in found(campaign)
+    (finding,) = storage.unsettled()
+    assert "has 2 replicas, on disks:" in finding.what
     meta.write_bytes(kept)
 
 
 def test_a_replica_with_other_bytes_is_found(campaign: Campaign, client: Client) -> None:
-    seen, unreadable = Inspector(client, campaign.expected).look()
-    assert unreadable == []
-    storage = Storage.look(campaign.cluster, client, seen)
+    storage = storage_of(campaign, client)
     assert storage.wrong_bytes(campaign.expected) == []
     file = next(file for file in block_files(campaign.cluster) if file.suffix != ".meta")
     kept = file.read_bytes()

@@ -83,6 +83,7 @@ class Campaign:
         say: takes a line of the report.
         shape: IDCs, racks and datanodes; None: as the seed says.
         settled_s: what everything owed, and everything deleted, has of time.
+        scans: datanodes look for damage by themselves.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Campaign:
         say: Callable[[str], None],
         shape: tuple[int, int, int] | None = None,
         settled_s: float = SETTLED_S,
+        scans: bool = True,
     ) -> None:
         self.seed = seed
         self.folder = folder
@@ -106,7 +108,7 @@ class Campaign:
             folder / "cluster",
             *(shape or faults.shape(seed)),
             namenode_settings=NAMENODE_SETTINGS,
-            datanode_settings=DATANODE_SETTINGS,
+            datanode_settings=DATANODE_SETTINGS if scans else DATANODE_SETTINGS | {"scan_bytes_per_s": 0},
         )
         self.recorder = Recorder(folder / "log")
         self.log = Log(self.recorder.port, CAMPAIGN)

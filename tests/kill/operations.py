@@ -128,7 +128,8 @@ def outcomes(world: World, op: Op, who: str) -> tuple[Changes, ...]:
     if op.kind is Kind.MKDIRS:
         return {}, _made(world, op)
     if op.kind is Kind.CREATE:
-        return {}, {op.path: File(op.content, 0, 0, False, policy_for(world, op.path), who)}
+        made = File(op.content, 0, 0, False, policy_for(world, op.path), who)
+        return {}, {op.path: replace(made, closed=None)}, {op.path: made}
     if op.kind is Kind.PUT:
         return _put(world, op, who)
     if op.kind is Kind.RENAME:

@@ -142,6 +142,15 @@ def test_nobody_was_told_so_it_is_before_or_after_and_nothing_in_between(op: Op,
         assert "is in no state" in finding
 
 
+@pytest.mark.parametrize("ending", ["fail", "gone"])
+def test_a_file_of_which_nobody_knows_whether_it_was_created_is_adrift(ending: str) -> None:
+    log = entries(LOAD[0], CREATE, last="fail" if ending == "fail" else "")
+    if ending == "gone":
+        log.append({"phase": "gone", "who": ME})
+    expected = fed(log)
+    assert expected.adrift() == {CREATE.path}
+
+
 def test_what_was_seen_in_doubt_must_stay() -> None:
     expected = fed(entries(*LOAD, Op(Kind.DELETE, "/d/h"), last="fail"))
     there = faithful(expected)
