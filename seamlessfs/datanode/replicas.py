@@ -219,6 +219,9 @@ class ReplicaStore(ReplicaMap):
     def reopen(self, block_id: BlockId, stamp: GenerationStamp, length: int | None = None) -> ReplicaWriter:
         """Goes on with a replica under a newer stamp: a finalised one becomes RBW, an RBW one changes its writer.
 
+        It is durable under that stamp: once the namenode has it, a replica of an older one counts no more, and with it
+        what hsync acknowledged.
+
         Args:
             length: cut the replica to that many bytes; None: keep what was acknowledged.
 
@@ -241,6 +244,8 @@ class ReplicaStore(ReplicaMap):
         if previous is not None:
             previous.stop()
             previous.settle()
+            if previous.distrusted:
+                raise ReplicaNotFound(f"Replica {previous} could not be made durable: nobody goes on with it")
             paths, found, keep = (previous.data_path, previous.meta_path), replica.current(), previous.acked_bytes
             previous.close()
         else:
@@ -260,6 +265,7 @@ class ReplicaStore(ReplicaMap):
                     writer.rename_into(rbw / paths[0].name, rbw / paths[1].name)
                 writer.restamp(stamp)
                 writer.truncate(keep if length is None else length)
+                writer.sync()
         except OSError:
             self.leave_open(writer)
             raise

@@ -54,6 +54,14 @@ MUTANTS: tuple[Mutant, ...] = (
         ("unit/datanode/test_datanode_pipelines.py", "unit/datanode/test_pipeline_faults.py"),
     ),
     Mutant(
+        "new-stamp-not-durable",
+        "a replica is durable under a new stamp before the namenode is told of it",
+        "datanode/replicas.py",
+        "                writer.truncate(keep if length is None else length)\n                writer.sync()\n",
+        "                writer.truncate(keep if length is None else length)\n",
+        ("unit/datanode/test_disk_faults.py",),
+    ),
+    Mutant(
         "hsync-without-sync",
         "what hsync has acknowledged is on the disk",
         "datanode/receive.py",

@@ -219,6 +219,26 @@ def test_what_is_final_was_made_durable_behind_its_last_byte_and_its_last_name(m
     assert any(call == "fsync" and "finalized" in path.parts for call, path in seen[named[-1] :])
 
 
+def test_a_replica_is_durable_under_a_new_stamp_before_its_writer_goes_on(make_node: MakeNode) -> None:
+    """Else it has its old stamp again after a power cut, while the namenode counts on the new one."""
+    node = make_node()
+    assert write(node).final
+    with FaultyCalls(node.folder) as calls:
+        node.store.reopen(block_id(1), GenerationStamp(1005))
+    seen = [(call, Path(path)) for call, path in calls.seen]
+    named = [at for at, (call, path) in enumerate(seen) if call in ("rename", "replace") and "blk_" in path.name]
+    assert any(call == "fsync" and path.name == "rbw" for call, path in seen[named[-1] :])
+
+
+def test_nobody_goes_on_with_what_could_not_be_made_durable(make_node: MakeNode) -> None:
+    node = make_node()
+    assert write(node).final
+    writer = node.store.reopen(block_id(1), GenerationStamp(1005))
+    writer.distrusted = True
+    with pytest.raises(ReplicaNotFound, match="could not be made durable"):
+        node.store.reopen(block_id(1), GenerationStamp(1006))
+
+
 def is_block_file(path: Path, suffix: str) -> bool:
     return path.name.startswith("blk_") and path.suffix == suffix
 
