@@ -14,7 +14,7 @@ from seamlessfs.blocks.invalidation import Invalidations
 from seamlessfs.blocks.locations import Locations
 from seamlessfs.blocks.placement import Placement, TargetRequest, choose
 from seamlessfs.blocks.policy import ANYWHERE, BlockFacts, FactsLookup, Random
-from seamlessfs.blocks.redundancy import Verdict, verify
+from seamlessfs.blocks.redundancy import Verdict
 from seamlessfs.blocks.repair import Repairer
 from seamlessfs.blocks.replacement import choose_additional
 from seamlessfs.blocks.replica_book import CorruptReason, OpenBlock, ReplicaBook
@@ -331,8 +331,7 @@ class BlockManager:
 
     def verdict(self, facts: BlockFacts) -> Verdict:
         """What a block has, wants and owes now."""
-        replicas = self.book.replicas(facts.block.id)
-        return verify(facts, replicas, self.cluster.live_racks)
+        return self.repairer.verdict(facts, self.book.replicas(facts.block.id))
 
     # Time
 

@@ -162,7 +162,7 @@ class Repairer:
         self._book.set_version(block_id, known.block.generation_stamp, known.block.length)
         self._book.dirty.pop(block_id, None)
         replicas = self._book.replicas(block_id)
-        verdict = self._verdict(known, replicas)
+        verdict = self.verdict(known, replicas)
         self._note_debt(known, replicas, verdict, now_ms)
         self._trim(known, verdict)
         self._drop_corrupt(known, verdict)
@@ -199,7 +199,8 @@ class Repairer:
         storages = (self._cluster.storage(index) for index in silent)
         return Counter(storage.location.idc for storage in storages if storage.node.connected)
 
-    def _verdict(self, known: BlockFacts, replicas: list[StorageState]) -> Verdict:
+    def verdict(self, known: BlockFacts, replicas: list[StorageState]) -> Verdict:
+        """What a block with these valid replicas has, wants and owes now."""
         under_way = [target for transfer in self.transfers.of(known.block.id) for target in transfer.targets]
         peer = self._peer(known, [replica.location.idc for replica in replicas + under_way])
         return verify(known, replicas, self._cluster.live_racks, peer)

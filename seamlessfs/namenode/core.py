@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import Message
@@ -177,9 +177,16 @@ class Core:
         return await self.writer.submit(lambda tx: operation(tx, context))
 
     async def change_once(
-        self, call: CallContext, operation: Callable[[Transaction, Context], Response], response: type[Response]
+        self,
+        call: CallContext,
+        operation: Callable[[Transaction, Context], Response],
+        response: type[Response],
+        check: Callable[[Context], Awaitable[None]] | None = None,
     ) -> Response:
         """As `change`, for a call that must not run twice: a repeated one gets the first one's answer.
+
+        Args:
+            check: what is too long for the writer, before the operation enters it; not made for a repeated call.
 
         Wire: the retry cache's key is (client id, call id); a retry of a call in flight waits for it. One that was
         answered "false" changed nothing, and runs again, as in HDFS.
@@ -199,7 +206,12 @@ class Core:
                 self.namespace.retries.remember(tx, context.steady_ms, *key, encoded)
             return encoded
 
-        future = asyncio.ensure_future(self.writer.submit(run))
+        async def checked() -> bytes:
+            if check is not None:
+                await check(context)
+            return await self.writer.submit(run)
+
+        future = asyncio.ensure_future(checked())
         self._running[key] = future
         try:
             return response.FromString(await asyncio.shield(future))

@@ -99,18 +99,21 @@ class PathCalls:
     async def delete(self, call: CallContext, request: pb.DeleteRequestProto) -> pb.DeleteResponseProto:
         """The check of everything below runs over a snapshot, before the delete enters the writer."""
         checked = not self.core.context(call).privileged
-        if checked:
-            context = self.core.context(call)
-            with contextlib.suppress(FileNotFound):
-                await self.core.writer.with_snapshot(
-                    lambda view: self.core.namespace.check_delete(view, context, request.src)
-                )
+
+        async def check(context: Context) -> None:
+            if checked:
+                with contextlib.suppress(FileNotFound):
+                    await self.core.writer.with_snapshot(
+                        lambda view: self.core.namespace.check_delete(view, context, request.src)
+                    )
+
         return await self.core.change_once(
             call,
             lambda tx, context: pb.DeleteResponseProto(
                 result=self.core.namespace.delete(tx, context, request.src, request.recursive, subtree_checked=checked)
             ),
             pb.DeleteResponseProto,
+            check,
         )
 
     async def rename(self, call: CallContext, request: pb.RenameRequestProto) -> pb.RenameResponseProto:

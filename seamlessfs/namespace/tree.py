@@ -120,7 +120,7 @@ def resolve_file(view: ReadView, path: str, inode_id: InodeId) -> Resolved:
         return resolve(view, path)
     names = names_of(view, inode_id)
     if names is None:
-        names = paths.split(path) or [b"%d" % inode_id]
+        names = paths.split(path)
         return Resolved(names, walk(view, names).nodes[: len(names)])
     return walk(view, names)
 

@@ -28,6 +28,8 @@ class Case:
     """After an fsync with a length: whether the file's last block was declared finished before."""
     left_open: tuple[bool, bool] = (False, False)
     """After a recoverLease: whether the file is open all the same, on stock and on ours."""
+    recovered: bool = False
+    """Whether some lease was recovered before in the program."""
 
 
 Explains = Callable[[Case, Difference], bool]
@@ -65,6 +67,7 @@ STICKY = "Permission denied by sticky bit"
 ILLEGAL = "org.apache.hadoop.HadoopIllegalArgumentException"
 TOO_LONG = "org.apache.hadoop.hdfs.protocol.FSLimitException$PathComponentTooLongException"
 REFUSED_NAMES = (ILLEGAL, TOO_LONG)
+ACCIDENTS = ("Can not create a Path from an empty string", "java.net.URISyntaxException")
 INVALID_PATH = "org.apache.hadoop.fs.InvalidPathException"
 
 
@@ -91,7 +94,9 @@ def named_blocks(request: Message) -> list[hdfs_pb2.ExtendedBlockProto]:
 
 
 def not_ascii(case: Case) -> bool:
-    """Whether a name beyond ASCII is listed, or the listing follows one."""
+    """Whether a name beyond ASCII is listed, or the listing follows one; or whether a refusal names one."""
+    if case.call != "getListing":
+        return not (case.stock.text + case.ours.text).isascii()
     names = [case.request.startAfter]  # type: ignore[attr-defined]
     for answer in (case.stock, case.ours):
         names += [one.path for one in answer.message.dirList.partialListing]  # type: ignore[union-attr]
@@ -106,6 +111,13 @@ def accepted(stock: str, stock_text: str = "", call: str = "") -> Explains:
         return refused and case.ours.message is not None and call in ("", case.call)
 
     return explains
+
+
+def longer_than_a_block(case: Case) -> bool:
+    """Whether a file shows more bytes than fit in its only block."""
+    shown = [getattr(case.stock.message, "fs", None)]
+    shown += getattr(getattr(case.stock.message, "dirList", None), "partialListing", ())
+    return any(one and one.length > one.blocksize and one.length in case.written.values() for one in shown)
 
 
 DEVIATIONS: tuple[Deviation, ...] = (
@@ -159,7 +171,10 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "order_of_names",
         "Stock compares names as signed bytes, so that a listing has those beyond ASCII first; ours has them in the "
         "order of their bytes, which is that of the store's keys. Pages follow each other in either order.",
-        lambda case, one: case.call == "getListing" and one.where.startswith("dirList") and not_ascii(case),
+        lambda case, one: (
+            (one.where.startswith("dirList") if case.call == "getListing" else case.stock.text.startswith(STICKY))
+            and not_ascii(case)
+        ),
     ),
     Deviation(
         "traces_of_a_refused_call",
@@ -192,9 +207,9 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         "empty_path",
-        "An empty path of something to be made is an accident of Java's in stock; ours is that of every other path "
-        "that is none.",
-        lambda case, one: case.stock.text.startswith("Can not create a Path from an empty string"),
+        "An empty path of something to be made, or one that begins like a scheme, is an accident of Java's in stock; "
+        "ours is that of every other path that is none.",
+        lambda case, one: case.stock.text.startswith(ACCIDENTS),
     ),
     Deviation(
         "root_into_a_directory",
@@ -207,6 +222,23 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "While a recovery waits for blocks before the last one, stock has the file open for the client that asked for "
         "the recovery; ours for nobody but the namespace.",
         unseen=lambda case: case.left_open == (True, True),
+    ),
+    Deviation(
+        "more_than_a_block",
+        "A writer sends more than its block may hold. The recovery of its lease takes all of that in stock; in ours "
+        "what fits, so that no block is longer than its file says.",
+        lambda case, one: one.where.endswith("length") and longer_than_a_block(case),
+        by_chance=True,
+        parts_ways=True,
+    ),
+    Deviation(
+        "writer_of_a_recovered_file",
+        "A writer goes on with a block that was taken from it. In stock its datanodes learn that later, or never; in "
+        "ours soon, and then they end the connection.",
+        lambda case, one: (
+            case.call == "write" and case.recovered and case.stock.message is not None and case.ours.message is None
+        ),
+        by_chance=True,
     ),
     Deviation(
         "block_of_a_deleted_file",

@@ -93,6 +93,8 @@ class Run:
         """Blocks that were declared finished, by their ids in stock."""
         self._last_is_finished = False
         self._left_open = False, False
+        self._recovered = False
+        """Whether some lease was recovered: what its writer wrote then is nobody's."""
         self.outcome = Outcome()
 
     async def run(self, program: Program) -> Outcome:
@@ -164,6 +166,7 @@ class Run:
             answers = await self._once_more(asked, answers)
         self._left_open = False, False
         self._last_is_finished = asked.call == "fsync" and await self._is_finished(asked, answers)
+        self._recovered |= asked.call == "recoverLease" and any(answer.message is not None for answer in answers)
         if asked.call == "recoverLease" and all(_result(answer) is False for answer in answers):
             await self._closed(asked)
         return answers
@@ -207,6 +210,7 @@ class Run:
             self._lengths,
             self._last_is_finished,
             self._left_open,
+            self._recovered,
         )
 
     async def _once_more(self, asked: _Asked, answers: tuple[Answer, Answer]) -> tuple[Answer, Answer]:
@@ -225,16 +229,24 @@ class Run:
         self._left_open = left_open
 
     async def _is_finished(self, asked: _Asked, answers: tuple[Answer, Answer]) -> bool:
-        """Whether an fsync that gave a length, and was not refused, was about a block that was finished before."""
-        request = asked.requests[0]
-        assert isinstance(request, pb.FsyncRequestProto)
-        if request.lastBlockLength <= 0 or any(answer.message is None for answer in answers):
+        """Whether an fsync that gave a length, and was not refused, was about a block that was finished before.
+
+        Both are asked, though one answer would do: to ask is to read, which moves the file's access time.
+        """
+        if asked.requests[0].lastBlockLength <= 0 or any(answer.message is None for answer in answers):  # type: ignore[attr-defined]
             return False
+        found = [await self._last_block(server, asked.requests[n]) for n, server in enumerate(self._servers)]
+        return found[0] in self._finished
+
+    @staticmethod
+    async def _last_block(server: Server, request: Message) -> int | None:
+        """Id of the last block of the file that an fsync was about."""
+        assert isinstance(request, pb.FsyncRequestProto)
         path = f"/.reserved/.inodes/{request.fileId}" if request.fileId else request.src
         locations = pb.GetBlockLocationsRequestProto(src=path, offset=0, length=1)
-        answer, _ = await self._servers[0].call(SUPERUSER, "getBlockLocations", locations)
-        found = getattr(answer.message, "locations", None)
-        return found is not None and found.lastBlock.b.blockId in self._finished
+        answer, _ = await server.call(SUPERUSER, "getBlockLocations", locations)
+        located = getattr(answer.message, "locations", None)
+        return None if located is None else int(located.lastBlock.b.blockId)
 
     async def _open_on(self, path: str) -> tuple[bool, bool]:
         closed = pb.IsFileClosedRequestProto(src=path)

@@ -13,10 +13,13 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 DISK_BYTES = 160 << 20
+GONE_WITHIN_S = 20.0
+POLL_S = 0.02
 _SHUTDOWN = 0x8004587D
 """EXT4_IOC_SHUTDOWN, _IOR('X', 125, __u32)."""
 _NO_LOG_FLUSH = 2
@@ -59,11 +62,24 @@ class PowerDisk:
     def restore(self) -> None:
         """Power is back: the file system is mounted again and recovers by itself."""
         self.close()
+        self._wait_until_gone()
         self._mount()
 
     def close(self) -> None:
         if os.path.ismount(self.mount):
             _run("umount", str(self.mount))
+
+    def _wait_until_gone(self) -> None:
+        """A mount namespace that was made meanwhile, as for a container, may keep a copy of the mount for a moment.
+
+        Raises:
+            TimeoutError: it keeps it; what would be mounted now is the file system without power.
+        """
+        deadline = time.monotonic() + GONE_WITHIN_S
+        while _run("losetup", "--associated", str(self.image)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.image} is still mounted in another mount namespace")
+            time.sleep(POLL_S)
 
     def _mount(self) -> None:
         _run("mount", "-t", "ext4", "-o", "loop", str(self.image), str(self.mount))
@@ -93,7 +109,7 @@ def require() -> None:
     """
     if os.geteuid() != 0:
         raise NoPowerLoss("power cuts need root, to mount file systems")
-    if missing := [tool for tool in ("mkfs.ext4", "mount", "umount") if shutil.which(tool) is None]:
+    if missing := [tool for tool in ("mkfs.ext4", "mount", "umount", "losetup") if shutil.which(tool) is None]:
         raise NoPowerLoss(f"power cuts need {', '.join(missing)}")
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -123,5 +139,5 @@ def _try(disk: PowerDisk) -> None:
         raise NoPowerLoss(f"a power cut should keep what was synced and lose the rest, but left {found}")
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True)
+def _run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -47,6 +47,7 @@ def get_listing(view: ReadView, ctx: Context, path: str, start_after: bytes, lim
     """
     page = min(limit or ctx.limits.listing_page, ctx.limits.listing_page)
     if split(path) == [RESERVED]:
+        _name_of_start(view, start_after)
         names, group = (INODES, tree.RAW), ctx.limits.supergroup
         return Listing(tuple(_reserved_status(name, group, _BELOW_RESERVED_MODE) for name in names), 0)
     at = tree.resolve(view, path)

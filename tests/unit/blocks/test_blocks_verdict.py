@@ -30,6 +30,13 @@ def test_two_plus_two(uuids: list[str], reasons: tuple[Reason, ...], owed: dict[
     assert verdict.satisfied == (not reasons)
 
 
+def test_a_peer_that_was_left_open_is_the_one_that_has_the_replicas() -> None:
+    """The block was placed while there was one IDC alone."""
+    world = World()
+    verdict = world.manager.verdict(world.adopt(IDC_2_2_SYNC, [A[0], A[1], B[0], B[1]], peer=""))
+    assert verdict.satisfied, verdict.reasons
+
+
 def test_three_plus_one_is_not_two_plus_two_and_becomes_it_without_loss() -> None:
     world = World()
     facts = world.adopt(IDC_2_2_SYNC, [*A[:3], B[0]])
