@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from seamlessfs.model.block import LocatedBlocks
 from seamlessfs.model.ids import InodeId, PolicyId
@@ -17,8 +18,7 @@ class FileType(enum.IntEnum):
     SYMLINK = 3
 
 
-@dataclass(frozen=True, slots=True)
-class FileStatus:
+class FileStatus(NamedTuple):
     """One file or directory, as getFileInfo and getListing answer.
 
     Attributes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from seamlessfs.model.block import ExtendedBlock, LocatedBlock, LocatedBlocks, ReplicaLocation
 from seamlessfs.model.cluster import Location
 from seamlessfs.model.ids import StorageId
@@ -82,7 +80,7 @@ class Locator:
             if status.type is FileType.FILE:
                 blocks = self.core.namespace.blocks_of(view, status.inode_id, status.length)
                 located = None if blocks is None else self.located_blocks(blocks, call)
-                status = dataclasses.replace(status, locations=located)
+                status = status._replace(locations=located)
                 left -= len(located.blocks) * status.replication if located is not None else 0
             entries.append(status)
         return Listing(tuple(entries), listing.remaining + len(listing.entries) - len(entries))

@@ -8,7 +8,9 @@ from seamlessfs.model.errors import FileNotFound
 from seamlessfs.model.ids import PolicyId
 from seamlessfs.namenode.core import Core
 from seamlessfs.namenode.locate import Locator
+from seamlessfs.namenode.statuses import Pages, encode_found
 from seamlessfs.namespace.context import Context
+from seamlessfs.namespace.ops.reading import Found, Page
 from seamlessfs.net.rpc_server import CallContext
 from seamlessfs.store.api import Transaction
 from seamlessfs.wire.convert.integers import to_short, to_unsigned
@@ -24,28 +26,34 @@ class PathCalls:
     def __init__(self, core: Core, locator: Locator) -> None:
         self.core = core
         self.locator = locator
+        self.pages = Pages()
+        core.writer.after_commit.append(self.pages.forget)
 
-    def get_file_info(self, call: CallContext, request: pb.GetFileInfoRequestProto) -> pb.GetFileInfoResponseProto:
-        status = self.core.namespace.get_file_info(self.core.view(), self.core.context(call), request.src)
-        return pb.GetFileInfoResponseProto(fs=file_status_to_pb(status) if status is not None else None)
+    def get_file_info(
+        self, call: CallContext, request: pb.GetFileInfoRequestProto
+    ) -> pb.GetFileInfoResponseProto | bytes:
+        found = self.core.namespace.find(self.core.view(), self.core.context(call), request.src)
+        if isinstance(found, Found):
+            return encode_found(found)
+        return pb.GetFileInfoResponseProto(fs=file_status_to_pb(found) if found is not None else None)
 
     def get_file_link_info(
         self, call: CallContext, request: pb.GetFileLinkInfoRequestProto
     ) -> pb.GetFileLinkInfoResponseProto:
-        answer = self.get_file_info(call, pb.GetFileInfoRequestProto(src=request.src))
-        return pb.GetFileLinkInfoResponseProto(fs=answer.fs if answer.HasField("fs") else None)
+        status = self.core.namespace.get_file_info(self.core.view(), self.core.context(call), request.src)
+        return pb.GetFileLinkInfoResponseProto(fs=file_status_to_pb(status) if status is not None else None)
 
-    def get_listing(self, call: CallContext, request: pb.GetListingRequestProto) -> pb.GetListingResponseProto:
-        context = self.core.context(call)
-        view = self.core.view()
-        listing = self.core.namespace.get_listing(
-            view, context, request.src, request.startAfter, self.core.limits.listing_page
-        )
-        if listing is None:
-            return pb.GetListingResponseProto()
+    def get_listing(self, call: CallContext, request: pb.GetListingRequestProto) -> pb.GetListingResponseProto | bytes:
+        context, view, most = self.core.context(call), self.core.view(), self.core.limits.listing_page
         if request.needLocation:
-            listing = self.locator.with_locations(view, listing, call)
-        return pb.GetListingResponseProto(dirList=listing_to_pb(listing))
+            listing = self.core.namespace.get_listing(view, context, request.src, request.startAfter, most)
+            if listing is None:
+                return pb.GetListingResponseProto()
+            return pb.GetListingResponseProto(dirList=listing_to_pb(self.locator.with_locations(view, listing, call)))
+        found = self.core.namespace.find_page(view, context, request.src, request.startAfter, most)
+        if isinstance(found, Page):
+            return self.pages.encoded(view, found)
+        return pb.GetListingResponseProto(dirList=listing_to_pb(found) if found is not None else None)
 
     def get_content_summary(
         self, call: CallContext, request: pb.GetContentSummaryRequestProto

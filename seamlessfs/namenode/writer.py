@@ -27,7 +27,7 @@ from seamlessfs.journal.api import Journal
 from seamlessfs.model.errors import Fenced, Retriable
 from seamlessfs.model.ids import Txid
 from seamlessfs.namenode.applier import Applier, ApplyLimits, replay
-from seamlessfs.store.api import ReadView, Snapshot, Store, Transaction
+from seamlessfs.store.api import ReadView, Snapshot, Store, Transaction, WriteSet
 from seamlessfs.store.overlay import Overlay
 
 T = TypeVar("T")
@@ -92,6 +92,8 @@ class Writer:
         """For open(), which brings the store up to the journal first."""
         self.before_seal: list[Callable[[Transaction], None]] = []
         """Run in order in each batch, behind its operations."""
+        self.after_commit: list[Callable[[WriteSet], None]] = []
+        """Told of what each batch wrote, once it is durable."""
         self.batches = 0
         self.operations = 0
         self.state = State.OPEN
@@ -277,7 +279,9 @@ class Writer:
         if error is not None:
             self._fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
             return
-        self._overlay.commit()
+        writes = self._overlay.commit()
+        for told in self.after_commit:
+            told(writes)
         self.batches += 1
         batch, self._sealed = self._sealed, []
         _settle(batch)

@@ -38,9 +38,9 @@ class NamespaceLimits:
     retry_cache_ms: int = 600_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """One call.
+    """One call. Nobody changes it; that is not enforced, as every call would pay for it.
 
     Attributes:
         now_ms: milliseconds since the epoch: what files are stamped with. It may jump, either way.

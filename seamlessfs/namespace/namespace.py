@@ -65,6 +65,14 @@ class Namespace:
         """Brings the totals of all directories up to date; the last thing in a batch."""
         totals.settle(tx)
 
+    def find(self, view: ReadView, ctx: Context, path: str) -> reading.Found | FileStatus | None:
+        return reading.find(view, ctx, path)
+
+    def find_page(
+        self, view: ReadView, ctx: Context, path: str, start_after: bytes = b"", limit: int | None = None
+    ) -> reading.Page | Listing | None:
+        return reading.find_page(view, ctx, path, start_after, limit)
+
     def get_file_info(self, view: ReadView, ctx: Context, path: str) -> FileStatus | None:
         return reading.get_file_info(view, ctx, path)
 

@@ -19,18 +19,21 @@ _NUMBER = re.compile(rb"[+-]?[0-9]{1,19}")
 
 _decode_passed = lru_cache(maxsize=16_384)(decode_inode)
 """Reads the directories that paths go through. The same bytes are the same record, so nothing here can be stale."""
+_decode_named = lru_cache(maxsize=16_384)(decode_inode)
+"""Reads what paths name; apart, so that many files do not displace the directories."""
 
 
 class Resolved(NamedTuple):
     """A path and what exists of it: `nodes[i]` is the inode of `names[:i]`, so `nodes[0]` is the root.
 
     A file in the middle of the path ends `nodes`: nothing can be below it. `raw`: the path was given below
-    `/.reserved/raw`.
+    `/.reserved/raw`. `value`: the last node as it is stored.
     """
 
     names: list[bytes]
     nodes: list[Inode]
     raw: bool = False
+    value: bytes = b""
 
     @property
     def path(self) -> str:
@@ -56,7 +59,10 @@ class Resolved(NamedTuple):
 
 
 def root(view: ReadView) -> Directory:
-    value = view.get(keys.ROOT)
+    return _as_root(view.get(keys.ROOT))
+
+
+def _as_root(value: bytes | None) -> Directory:
     if value is None:
         raise CorruptStore("The store holds no root directory: it was never formatted")
     record = _decode_passed(value)
@@ -88,7 +94,11 @@ def resolve(view: ReadView, path: str) -> Resolved:
     Raises:
         InvalidPath: it is relative. FileNotFound: it starts with `/.reserved/.inodes/` and an id of nothing.
     """
-    names = paths.split(path)
+    return resolve_names(view, paths.split(path))
+
+
+def resolve_names(view: ReadView, names: list[bytes]) -> Resolved:
+    """As `resolve`, for a path that was split."""
     if names and names[0] == paths.RESERVED:
         at = walk(view, _without_reserved(view, names))
         return at._replace(raw=names[1:2] == [RAW])
@@ -96,19 +106,22 @@ def resolve(view: ReadView, path: str) -> Resolved:
 
 
 def walk(view: ReadView, names: list[bytes]) -> Resolved:
-    node: Inode = root(view)
+    value = view.get(keys.ROOT)
+    node: Inode = _as_root(value)
     nodes = [node]
     left = len(names)
+    get, entry = view.get, keys.entry
     for name in names:
         if not isinstance(node, Directory) or len(name) > paths.COMPONENT_BYTES_MAX:
             break
-        value = view.get(keys.entry(node.id, name))
-        if value is None:
+        found = get(entry(node.id, name))
+        if found is None:
             break
         left -= 1
-        node = _decode_passed(value) if left else decode_inode(value)
+        value = found
+        node = _decode_passed(value) if left else _decode_named(value)
         nodes.append(node)
-    return Resolved(names, nodes)
+    return Resolved(names, nodes, False, value or b"")
 
 
 def resolve_file(view: ReadView, path: str, inode_id: InodeId) -> Resolved:

@@ -15,6 +15,7 @@ from seamlessfs.model.errors import AccessDenied, ParentNotDirectory
 from seamlessfs.model.principal import Principal
 
 STICKY = 0o1000
+EXECUTE_BY_ALL = 0o111
 
 
 class Access(enum.IntFlag):
@@ -56,13 +57,14 @@ def mode_text(mode: int) -> str:
 
 def allows(caller: Principal, node: Node, access: Access) -> bool:
     """Whether the mode of one inode gives the caller this access."""
+    wanted = int(access)
     if caller.user == node.owner:
         granted = node.mode >> 6
     elif node.group in caller.groups:
         granted = node.mode >> 3
     else:
         granted = node.mode
-    return granted & access == access
+    return granted & wanted == wanted
 
 
 def check_traverse(caller: Principal, names: Sequence[bytes], nodes: Sequence[Node]) -> None:
@@ -74,7 +76,7 @@ def check_traverse(caller: Principal, names: Sequence[bytes], nodes: Sequence[No
     for i, node in enumerate(nodes[: len(names)]):
         if not node.is_directory:
             raise ParentNotDirectory(f"{_join(names[:i])} (is not a directory)")
-        if not caller.superuser:
+        if node.mode & EXECUTE_BY_ALL != EXECUTE_BY_ALL and not caller.superuser:
             check_node(caller, node, (names, i), Access.EXECUTE)
 
 

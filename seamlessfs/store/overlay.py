@@ -25,6 +25,8 @@ KEY_BYTES_MAX = 511
 """LMDB's limit. A longer key must be refused before it reaches the journal, where it could not be undone."""
 VALUE_BYTES_MAX = 16 << 20
 """Far above any record; keeps one batch far below the 4 GiB that the length of a journal record can say."""
+ROWS_MAX = 1 << 16
+"""Rows of the store that are kept in memory; then they are forgotten and gathered anew."""
 
 
 class Overlay:
@@ -39,6 +41,8 @@ class Overlay:
         self._applying: Layer | None = None
         self._in_operation = False
         self._epoch = 0
+        self._rows: dict[bytes, bytes | None] = {}
+        """What the store was asked for last. Whatever it does not have any more is above it until end_apply()."""
         self._restack()
 
     @property
@@ -115,15 +119,16 @@ class Overlay:
         self._restack()
         return txid, sealed.writes
 
-    def commit(self) -> Txid:
-        """The journal has the sealed batch: readers see it from here on."""
+    def commit(self) -> WriteSet:
+        """The journal has the sealed batch: readers see it from here on. Returns its writes."""
         assert self._sealed is not None, "no batch is sealed"
         self._durable_txid = Txid(self._durable_txid + 1)
+        writes = self._sealed.writes
         self._durable.absorb(self._sealed)
         self._sealed = None
         self._epoch += 1
         self._restack()
-        return self._durable_txid
+        return writes
 
     def drop(self) -> None:
         """The journal refused the sealed batch: it and everything that was built on it is gone."""
@@ -142,9 +147,20 @@ class Overlay:
     def end_apply(self) -> None:
         """The store has what begin_apply() handed over."""
         assert self._applying is not None, "nothing is being applied"
+        for key in self._applying.writes.keys() & self._rows.keys():
+            del self._rows[key]
         self._applying = None
         self._epoch += 1
         self._restack()
+
+    def stored(self, key: bytes) -> bytes | None:
+        """What the store has for a key that no layer says anything about."""
+        value = self._rows.get(key, MISSING)
+        if value is MISSING:
+            if len(self._rows) >= ROWS_MAX:
+                self._rows.clear()
+            value = self._rows[key] = self.store.get(key)
+        return value
 
     def _restack(self) -> None:
         durable = [layer for layer in (self._durable, self._applying) if layer is not None]
@@ -168,11 +184,13 @@ class DurableView:
         return self._txid
 
     def get(self, key: bytes) -> bytes | None:
-        for layer in self._layers():
+        overlay = self._overlay
+        for layer in overlay._durable_layers if overlay._epoch == self._epoch else self._layers():
             value = layer.writes.get(key, MISSING)
             if value is not MISSING:
                 return value
-        return self._overlay.store.get(key)
+        value = overlay._rows.get(key, MISSING)
+        return overlay.stored(key) if value is MISSING else value
 
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
         return merged_scan(self._layers, self._overlay.store, start, stop)
@@ -190,12 +208,13 @@ class DurableView:
 class OverlayTransaction:
     """One operation's view of all batches, and where its writes go."""
 
-    __slots__ = ("_gathering", "_layers", "_store", "_txid", "_undo")
+    __slots__ = ("_gathering", "_layers", "_store", "_stored", "_txid", "_undo")
 
     def __init__(self, overlay: Overlay) -> None:
         self._gathering: Layer = overlay._gathering
         self._layers: tuple[Layer, ...] = overlay._all_layers
         self._store = overlay.store
+        self._stored = overlay.stored
         self._txid = overlay.gathering_txid
         self._undo: list[tuple[bytes, bytes | None]] = []
 
@@ -208,7 +227,7 @@ class OverlayTransaction:
             value = layer.writes.get(key, MISSING)
             if value is not MISSING:
                 return value
-        return self._store.get(key)
+        return self._stored(key)
 
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
         """As in ReadView. Writes of this operation ahead of the iterator are seen by it."""

@@ -27,7 +27,12 @@ PIPELINE = (StorageId("DS-1"), StorageId("DS-2"))
 
 
 class Harness:
-    """Runs operations one after another at a time that the test moves. `jump_ms`: how wrong the wall clock is."""
+    """Runs operations one after another at a time that the test moves.
+
+    Attributes:
+        jump_ms: how wrong the wall clock is.
+        written: what the last batch wrote.
+    """
 
     def __init__(self, limits: NamespaceLimits = LIMITS) -> None:
         self.limits = limits
@@ -56,7 +61,7 @@ class Harness:
     def seal(self) -> None:
         self.overlay.run(self.namespace.settle)
         self.overlay.seal()
-        self.overlay.commit()
+        self.written = self.overlay.commit()
 
     def view(self) -> ReadView:
         return self.overlay.view()

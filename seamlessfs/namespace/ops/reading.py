@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import NamedTuple
 
 from seamlessfs.model.errors import CorruptStore, FileNotFound, InvalidArgument, ListingStartNotFound
 from seamlessfs.model.ids import ROOT_INODE_ID, BlockId, InodeId, PolicyId
@@ -22,35 +23,83 @@ _BELOW_RESERVED_MODE = 0o770
 ROOT_QUOTA = (1 << 63) - 1
 
 
-def get_file_info(view: ReadView, ctx: Context, path: str) -> FileStatus | None:
-    """Status of what the path names, or None.
+class Found(NamedTuple):
+    """What a path names, as it is stored.
+
+    Attributes:
+        value: its record.
+        inherited: the policy that it shows if it is a directory without one of its own.
+    """
+
+    value: bytes
+    inherited: PolicyId
+    is_root: bool
+
+    @property
+    def status(self) -> FileStatus:
+        status = status_of(decode_inode(self.value), b"", self.inherited)
+        return _root_status(status) if self.is_root else status
+
+
+class Page(NamedTuple):
+    """A page of a directory that the caller may read: which one, and how it is read.
+
+    Attributes:
+        start_after: its first entry follows this name. `most`: entries that it may have.
+        inherited: as in `Found`. `children`: entries of the directory.
+    """
+
+    directory: InodeId
+    start_after: bytes
+    most: int
+    inherited: PolicyId
+    children: int
+
+    def read(self, view: ReadView) -> tuple[list[tuple[bytes, bytes]], int]:
+        """Keys and records of the entries, in byte order of names, and how many follow.
+
+        That number is exact on the first page and up to one page ahead; beyond that it is only known to be more.
+        """
+        start = self.start_after
+        found = view.scan(*(keys.entries_after(self.directory, start) if start else keys.entries(self.directory)))
+        rows = list(islice(found, self.most))
+        if not start:
+            return rows, max(0, self.children - len(rows))
+        return rows, sum(1 for _ in islice(found, self.most + 1))
+
+
+def find(view: ReadView, ctx: Context, path: str) -> Found | FileStatus | None:
+    """What the path names, or None. What is reserved is not stored: its status.
 
     Raises:
         AccessDenied: a directory on the way may not be passed, or is a file. A superuser finds nothing there instead,
             as in HDFS.
     """
-    if split(path) == [RESERVED]:
+    names = split(path)
+    if names == [RESERVED]:
         return _reserved_status(b"", "", _RESERVED_MODE)
-    at = tree.resolve(view, path)
+    at = tree.resolve_names(view, names)
     if not ctx.privileged:
         access.traverse(ctx, at, reading=True)
     if at.last is None:
         return None
-    status = status_of(at.last, b"", registry.inherited(at))
-    return _root_status(status) if at.is_root else status
+    return Found(at.value, registry.inherited(at), at.is_root)
 
 
-def get_listing(view: ReadView, ctx: Context, path: str, start_after: bytes, limit: int | None) -> Listing | None:
-    """A page of a directory, in byte order of names; a file lists as one entry without a name.
+def get_file_info(view: ReadView, ctx: Context, path: str) -> FileStatus | None:
+    """Status of what the path names, or None. Raises as `find`."""
+    found = find(view, ctx, path)
+    return found.status if isinstance(found, Found) else found
 
-    `remaining` is exact on the first page and up to one page ahead; beyond that it is only known to be more.
-    """
-    page = min(limit or ctx.limits.listing_page, ctx.limits.listing_page)
-    if split(path) == [RESERVED]:
+
+def find_page(view: ReadView, ctx: Context, path: str, start_after: bytes, limit: int | None) -> Page | Listing | None:
+    """A page of a directory; a file lists as one entry without a name."""
+    names = split(path)
+    if names == [RESERVED]:
         _name_of_start(view, start_after)
-        names, group = (INODES, tree.RAW), ctx.limits.supergroup
-        return Listing(tuple(_reserved_status(name, group, _BELOW_RESERVED_MODE) for name in names), 0)
-    at = tree.resolve(view, path)
+        below, group = (INODES, tree.RAW), ctx.limits.supergroup
+        return Listing(tuple(_reserved_status(name, group, _BELOW_RESERVED_MODE) for name in below), 0)
+    at = tree.resolve_names(view, names)
     access.traverse(ctx, at, reading=True)
     start_after = _name_of_start(view, start_after)
     record = at.last
@@ -60,14 +109,18 @@ def get_listing(view: ReadView, ctx: Context, path: str, start_after: bytes, lim
     if not isinstance(record, Directory):
         return Listing((status_of(record, b"", inherited),), 0)
     access.path(ctx, at, Access.READ_EXECUTE)
-    span = keys.entries_after(record.id, start_after) if start_after else keys.entries(record.id)
-    found = view.scan(*span)
-    entries = tuple(
-        status_of(decode_inode(value), keys.entry_name(key), inherited) for key, value in islice(found, page)
-    )
-    if not start_after:
-        return Listing(entries, max(0, record.children - len(entries)))
-    return Listing(entries, sum(1 for _ in islice(found, page + 1)))
+    most = min(limit or ctx.limits.listing_page, ctx.limits.listing_page)
+    return Page(record.id, start_after, most, inherited, record.children)
+
+
+def get_listing(view: ReadView, ctx: Context, path: str, start_after: bytes, limit: int | None) -> Listing | None:
+    """As `find_page`, read."""
+    page = find_page(view, ctx, path, start_after, limit)
+    if not isinstance(page, Page):
+        return page
+    rows, remaining = page.read(view)
+    entries = (status_of(decode_inode(value), keys.entry_name(key), page.inherited) for key, value in rows)
+    return Listing(tuple(entries), remaining)
 
 
 def get_blocks(view: ReadView, ctx: Context, path: str, offset: int, length: int) -> FileBlocks:

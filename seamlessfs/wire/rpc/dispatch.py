@@ -46,7 +46,7 @@ def parse_body(call: Call, request_class: type[Request]) -> Request:
             Deviation: stock replaces the bytes of such a string, and then works on another path than was meant.
     """
     request = request_class()
-    name = request.DESCRIPTOR.name
+    name = request_class.__name__
     if call.body is None:
         raise BadRequestBody(f"Frame of {call.method} ends inside its {name}: send the message with its length")
     try:

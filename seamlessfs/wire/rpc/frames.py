@@ -25,6 +25,7 @@ CALL_ID_SASL = -33
 
 RETRY_COUNT_INVALID = -1
 
+_SMALL = tuple(bytes((value,)) for value in range(0x80))
 _VARINT_BYTES_MAX = 5
 """Lengths inside a frame fit 32 bits; a longer varint is garbage."""
 
@@ -32,7 +33,9 @@ _VARINT_BYTES_MAX = 5
 def encode_varint(value: int) -> bytes:
     """A non-negative number as a protobuf varint."""
     if value < 0x80:
-        return value.to_bytes(1, "little")
+        return _SMALL[value]
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)

@@ -37,18 +37,13 @@ class Answerable(Protocol):
 def encode_success(call: Answerable, message: Message | bytes) -> bytes:
     """The frame of an answer; a message that was serialized before (by the retry cache) is taken as it is."""
     body = message if isinstance(message, bytes) else message.SerializeToString()
-    header = b"".join(
-        (
-            b"\x08",
-            frames.encode_varint(call.call_id & _MASK_32),
-            b"\x10\x00\x18\x09\x3a",
-            frames.encode_varint(len(call.client_id)),
-            call.client_id,
-            b"\x40",
-            frames.encode_zigzag(call.retry_count),
-        )
+    client_id, retry_count = call.client_id, call.retry_count
+    start = b"\x08%b\x10\x00\x18\x09\x3a%b" % (
+        frames.encode_varint(call.call_id & _MASK_32),
+        frames.encode_varint(len(client_id)),
     )
-    return frames.encode_frame(header, body)
+    end = b"\x40\x00" if not retry_count else b"\x40" + frames.encode_zigzag(retry_count)
+    return frames.encode_frame(b"%b%b%b" % (start, client_id, end), body)
 
 
 def encode_error(call: Answerable, error: BaseException) -> bytes:

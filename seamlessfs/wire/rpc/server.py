@@ -9,7 +9,6 @@ What a frame may do depends on the state, all of it in `_REFUSALS`: a pair that 
 
 from __future__ import annotations
 
-import contextlib
 import enum
 from types import MappingProxyType
 
@@ -203,16 +202,16 @@ class ServerConnection:
             raise _invalid(header, " IPC Server: No rpc kind in rpcRequestHeader")
         if call_id == frames.CALL_ID_PING:
             return Ping()
+        if call_id >= 0 and self.state is State.OPEN:
+            if busy is not None:
+                return CallRefused(encode_error(_band(header, header.clientId), busy), busy.message, busy=True)
+            return self._take_call(header, frame, position)
         kind = _Kind.CALL if call_id >= 0 else _KINDS.get(call_id)
         if kind is None:
             raise _invalid(header, f"Unknown out of band call #{call_id}")
         refusal = _REFUSALS.get((self.state, kind))
         if refusal is not None:
             raise _invalid(header, refusal)
-        if kind is _Kind.CALL:
-            if busy is not None:
-                return CallRefused(encode_error(_band(header, header.clientId), busy), busy.message, busy=True)
-            return self._take_call(header, frame, position)
         if kind is _Kind.CONTEXT:
             return self._take_context(header, frame, position)
         return self._take_sasl(header, frame, position)
@@ -227,8 +226,10 @@ class ServerConnection:
         except (ProtocolError, DecodeError) as error:
             refusal = BadRequestBody(f"Error decoding RequestHeaderProto: {error}")
             return CallRefused(encode_error(call, refusal), refusal.message)
-        with contextlib.suppress(ProtocolError):
+        try:
             call.body, _ = frames.split_delimited(frame, position)
+        except ProtocolError:
+            call.body = None
         if header.HasField("callerContext"):
             call.caller_context = as_text(header.callerContext.context)
         if header.HasField("stateId"):
