@@ -274,7 +274,7 @@ def _repeated(
     if (previous is None and penultimate is None) or (
         previous is not None and penultimate is not None and _same(previous, penultimate)
     ):
-        if last.length or not last.is_open:
+        if last.length or last.state is BlockState.COMPLETE:
             raise RemoteIOError(
                 f"Request looked like a retry to allocate block {block_name(last.block)} "
                 f"but it already contains {last.length} bytes"
