@@ -150,6 +150,11 @@ class MiniCluster:
     def url(self) -> str:
         return f"seamless://{self.namenode_address}"
 
+    @property
+    def http_url(self) -> str:
+        """The namenode's web port; it has another one after each start."""
+        return f"http://{self.host}:{json.loads(self.namenode.port_file.read_text())['http']}"
+
     def client_address(self, idc: str) -> str:
         """The address that a client in this IDC binds."""
         return f"127.{self.idc_names.index(idc) + 1}.0.1"
@@ -193,6 +198,7 @@ class MiniCluster:
             "rpc_port": self.rpc_port,
             "control_host": self.host,
             "control_port": self.control_port,
+            "http_port": 0,
             "port_file": folder / "ports.json",
             "safemode_extension_ms": 0,
             **self.namenode_settings,
@@ -212,6 +218,7 @@ class MiniCluster:
                         "hostname": address,
                         "xfer_port": 0,
                         "ipc_port": 0,
+                        "info_port": 0,
                         "cluster_secret_file": self.secret_file,
                         "port_file": folder / "ports.json",
                         **self.datanode_settings,

@@ -63,5 +63,6 @@ def next_steps(cluster: MiniCluster) -> str:
         f"  seamlessfs where -fs hdfs://{address} /\n"
         f"  hadoop fs -fs hdfs://{address} -ls /\n"
         f"  python -c 'import fsspec; print(fsspec.open_files(\"seamless://{address}/**\"))'\n"
+        f"  curl {cluster.http_url}/healthz\n"
         f"logs and data: {cluster.folder}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +37,7 @@ class DatanodeSettings(BaseModel):
     advertised_xfer_port: Port = Field(
         0, description="Transfer port told to others, where a mapping stands between; 0: the one listened on."
     )
-    info_port: Port = Field(0, description="HTTP port told to clients; 0: none (nothing is served yet).")
+    info_port: Port = Field(9864, description="Web port (dfs.datanode.http.address), told to clients.")
     ipc_port: Port = Field(9867, description="Port of ClientDatanodeProtocol.")
     location: str = Field("", description="`/IDC/rack`; counts only where the cluster's topology says nothing.")
     port_file: Path | None = Field(None, description="JSON with the actual ports is written here once all listen.")
@@ -137,8 +138,9 @@ class DatanodeSettings(BaseModel):
 
     @model_validator(mode="after")
     def _not_contradictory(self) -> DatanodeSettings:
-        if self.xfer_port == self.ipc_port != 0:
-            raise ValueError(f"xfer_port and ipc_port are both {self.xfer_port}: give each its own")
+        for one, other in itertools.combinations(("xfer_port", "ipc_port", "info_port"), 2):
+            if getattr(self, one) == getattr(self, other) != 0:
+                raise ValueError(f"{one} and {other} are both {getattr(self, one)}: give each its own")
         if self.reconnect_min_ms > self.reconnect_max_ms:
             raise ValueError(
                 f"reconnect_min_ms = {self.reconnect_min_ms} must not be more than "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -20,6 +21,8 @@ class NamenodeSettings(BaseModel):
     rpc_port: int = Field(8020, ge=0, le=65535, description="Client port (dfs.namenode.rpc-address); 0: any free one.")
     control_host: str = Field("127.0.0.1", description="Address of the port for datanodes.")
     control_port: int = Field(8021, ge=0, le=65535, description="Port for datanodes; 0: any free one.")
+    http_host: str = Field("127.0.0.1", description="Address of the web port (dfs.namenode.http-bind-host).")
+    http_port: int = Field(9870, ge=0, le=65535, description="Web port (dfs.namenode.http-address); 0: any free one.")
     port_file: Path | None = Field(None, description="File that gets the ports as JSON once they are listening.")
 
     block_size: int = Field(128 << 20, ge=512, description="Bytes of a block when the client does not say.")
@@ -108,6 +111,11 @@ class NamenodeSettings(BaseModel):
                 f"min_block_size = {self.min_block_size} must not be more than block_size = {self.block_size}: "
                 "change one of them"
             )
-        if self.rpc_port == self.control_port != 0 and self.rpc_host == self.control_host:
-            raise ValueError(f"rpc_port and control_port are both {self.rpc_port}: give each its own")
+        for one, other in itertools.combinations(("rpc", "control", "http"), 2):
+            port, same_host = (
+                getattr(self, f"{one}_port"),
+                getattr(self, f"{one}_host") == getattr(self, f"{other}_host"),
+            )
+            if port == getattr(self, f"{other}_port") != 0 and same_host:
+                raise ValueError(f"{one}_port and {other}_port are both {port}: give each its own")
         return self

@@ -20,6 +20,7 @@ from seamlessfs.datanode.ipc import ClientDatanodeHandlers
 from seamlessfs.datanode.layout import write_durably
 from seamlessfs.datanode.ledger import Ledger
 from seamlessfs.datanode.log import event
+from seamlessfs.datanode.pages import datanode_pages
 from seamlessfs.datanode.recovery_runner import RecoveryRunner
 from seamlessfs.datanode.replica import ReplicaChange
 from seamlessfs.datanode.replicas import ReplicaStore
@@ -34,6 +35,7 @@ from seamlessfs.model.principal import Principal
 from seamlessfs.net.rpc_server import ConnectionInfo, RpcServer
 from seamlessfs.net.traffic import IdcResolver
 from seamlessfs.security.secret import load_secret
+from seamlessfs.web.server import HttpServer
 from seamlessfs.wire.pb.seamless import control_pb2 as pb
 from seamlessfs.wire.rpc.protocols import CLIENT_DATANODE_PROTOCOL
 
@@ -45,6 +47,7 @@ class Datanode:
         self.settings = settings
         self.xfer_port = settings.xfer_port
         self.ipc_port = settings.ipc_port
+        self.info_port = settings.info_port
         self._own_location = Location.parse(settings.location) if settings.location else None
         self.ledger = Ledger(self._own_location)
         self.started_at_ms = time.time_ns() // 1_000_000
@@ -61,6 +64,7 @@ class Datanode:
         self._commands: CommandRunner | None = None
         self._recoveries: RecoveryRunner | None = None
         self._ipc: RpcServer | None = None
+        self._http = HttpServer(datanode_pages(self))
         self._epoch = 0
         self._joining = asyncio.Lock()
 
@@ -75,7 +79,7 @@ class Datanode:
             self.settings.host,
             self.settings.hostname or self.settings.host,
             self.settings.advertised_xfer_port or self.xfer_port,
-            self.settings.info_port,
+            self.info_port,
             self.ipc_port,
         )
 
@@ -92,17 +96,16 @@ class Datanode:
             self._watch_volumes(asyncio.get_running_loop())
             self.xfer_port = self._server.start()
             await self._start_ipc()
+            self.info_port = await self._http.start(self.settings.host, self.settings.info_port)
         except BaseException:
             await self.stop()
             raise
         self._commands = CommandRunner(self._context, asyncio.get_running_loop())
         self._recoveries = RecoveryRunner(self.store, asyncio.get_running_loop())
+        ports = {"xfer": self.xfer_port, "ipc": self.ipc_port, "info": self.info_port}
         if self.settings.port_file is not None:
-            ports = {"xfer": self.xfer_port, "ipc": self.ipc_port, "info": self.settings.info_port}
             write_durably(self.settings.port_file, json.dumps(ports).encode())
-        event(
-            logging.INFO, "listening", uuid=self._uuid, host=self.settings.host, xfer=self.xfer_port, ipc=self.ipc_port
-        )
+        event(logging.INFO, "listening", uuid=self._uuid, host=self.settings.host, **ports)
         for address in self.settings.namenodes:
             session = ControlSession(
                 address,
@@ -127,6 +130,7 @@ class Datanode:
 
     async def stop(self) -> None:
         """Lets running transfers end for a moment, tells the namenodes what they made, and closes everything."""
+        await self._http.stop()
         await asyncio.to_thread(self._server.stop, self.settings.stop_grace_ms / 1000)
         for session in self._sessions:
             await session.flush(self.settings.stop_grace_ms / 1000)
@@ -159,6 +163,15 @@ class Datanode:
             storages=storage_messages(self.store.reports()),
             started_at_ms=self.started_at_ms,
         )
+
+    def ailments(self) -> list[str]:
+        """Why it is of no or little use at the moment; empty when all is well."""
+        lost = [session.address for session in self._sessions if not session.registered.is_set()]
+        failed = [str(volume.root) for volume in self._volumes if volume.failed]
+        return [
+            *(f"not registered with namenode {each}" for each in lost),
+            *(f"volume {each} failed" for each in failed),
+        ]
 
     async def joined(self, registered: pb.Registered) -> None:
         """Takes cluster, pool, place and topology from a namenode.

@@ -38,6 +38,7 @@ from seamlessfs.namenode.health import Health
 from seamlessfs.namenode.locate import Locator
 from seamlessfs.namenode.marker import VERSION_NAME, require_same, write_marker
 from seamlessfs.namenode.monitor import Monitor
+from seamlessfs.namenode.pages import namenode_pages
 from seamlessfs.namenode.path_calls import PathCalls
 from seamlessfs.namenode.pipeline_calls import PipelineCalls
 from seamlessfs.namenode.placement_calls import PlacementCalls
@@ -56,6 +57,7 @@ from seamlessfs.security.secret import load_secret
 from seamlessfs.security.users import ProxyRule, Users
 from seamlessfs.store.lmdb import LmdbStore
 from seamlessfs.store.records import ClusterIdentity
+from seamlessfs.web.server import HttpServer
 from seamlessfs.wire.pb.seamless import control_pb2_grpc
 from seamlessfs.wire.rpc.protocols import (
     CLIENT_PROTOCOL,
@@ -100,6 +102,7 @@ class Namenode:
         self.rules: TopologyRules = load_topology(settings.topology_file) if settings.topology_file else ()
         require_free(settings.rpc_host, settings.rpc_port, "rpc_port")
         require_free(settings.control_host, settings.control_port, "control_port")
+        require_free(settings.http_host, settings.http_port, "http_port")
         if settings.port_file is not None and not settings.port_file.absolute().parent.is_dir():
             raise ConfigurationError(f"port_file {settings.port_file}: its folder does not exist; make it first")
         self.lock = _lock(settings.data_dir)
@@ -161,6 +164,7 @@ class Namenode:
             ),
         )
         self.health.rpc = self.rpc
+        self.http = HttpServer(namenode_pages(self.core, self.health))
         await self._listen()
 
     def _counters(self) -> Counters:
@@ -193,9 +197,17 @@ class Namenode:
             await self.grpc.stop(None)
             where = f"{settings.rpc_host}:{settings.rpc_port}"
             raise ConfigurationError(f"cannot listen on {where} for clients: {error.strerror or error}") from error
-        event(LOG, "listening", rpc=f"{host}:{rpc_port}", control=f"{settings.control_host}:{control_port}")
+        http_port = await self.http.start(settings.http_host, settings.http_port)
+        event(
+            LOG,
+            "listening",
+            rpc=f"{host}:{rpc_port}",
+            control=f"{settings.control_host}:{control_port}",
+            http=f"{settings.http_host}:{http_port}",
+        )
         if settings.port_file is not None:
-            write_whole(settings.port_file, json.dumps({"rpc": rpc_port, "control": control_port}))
+            ports = {"rpc": rpc_port, "control": control_port, "http": http_port}
+            write_whole(settings.port_file, json.dumps(ports))
 
     async def run_until(self, stop: asyncio.Event) -> int:
         """Returns 0 when asked to stop, 1 when the writer or the monitor failed."""
@@ -215,6 +227,7 @@ class Namenode:
 
     async def stop(self) -> None:
         """Answers what is under way, then closes the namespace."""
+        await self.http.stop()
         await self.rpc.stop(STOP_GRACE_S)
         for session in list(self.control.sessions.values()):
             session.end()

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -61,6 +63,9 @@ def test_a_debt_that_cannot_be_paid_is_named_in_the_log_and_to_operators(
         with pytest.raises(AccessDenied), client_in(cluster, "a", user="alice") as alice:
             fetch_health(alice)
     until(lambda: " stuck kind=debt " in cluster.namenode.log.read_text(), "the log names it", 15)
+    with pytest.raises(HTTPError, match="503") as told:
+        urlopen(f"{cluster.http_url}/healthz", timeout=30)
+    assert b"stuck: debt of block " in told.value.read()
     capsys.readouterr()
     assert main(["health", "-fs", cluster.url]) == 3
     shown = capsys.readouterr().out

@@ -33,13 +33,20 @@ def folder(tmp_path: Path) -> Path:
 
 
 GIVEN = {
-    "namenode": {"data_dir": "'~/nn'", "cluster_secret_file": "'~/secret'", "rpc_port": "0", "control_port": "0"},
+    "namenode": {
+        "data_dir": "'~/nn'",
+        "cluster_secret_file": "'~/secret'",
+        "rpc_port": "0",
+        "control_port": "0",
+        "http_port": "0",
+    },
     "datanode": {
         "namenodes": "['127.0.0.1:1']",
         "data_dirs": "['~/dn']",
         "cluster_secret_file": "'~/secret'",
         "xfer_port": "0",
         "ipc_port": "0",
+        "info_port": "0",
     },
 }
 
@@ -116,6 +123,11 @@ MISTAKES: list[tuple[str, dict[str, str], str]] = [
         "namenode",
         {"rpc_port": "8020", "control_port": "8020"},
         "[namenode] rpc_port and control_port are both 8020: give each its own",
+    ),
+    (
+        "namenode",
+        {"control_port": "9870", "http_port": "9870"},
+        "[namenode] control_port and http_port are both 9870: give each its own",
     ),
     (
         "namenode",
@@ -198,6 +210,11 @@ MISTAKES: list[tuple[str, dict[str, str], str]] = [
         {"xfer_port": "9866", "ipc_port": "9866"},
         "[datanode] xfer_port and ipc_port are both 9866: give each its own",
     ),
+    (
+        "datanode",
+        {"ipc_port": "9864", "info_port": "9864"},
+        "[datanode] ipc_port and info_port are both 9864: give each its own",
+    ),
     ("datanode", {"location": "'/a'"}, "[datanode] location (~/datanode.toml): '/a' is not allowed: "),
 ]
 
@@ -227,7 +244,14 @@ def taken() -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("daemon", "setting"), [("namenode", "rpc_port"), ("namenode", "control_port"), ("datanode", "xfer_port")]
+    ("daemon", "setting"),
+    [
+        ("namenode", "rpc_port"),
+        ("namenode", "control_port"),
+        ("namenode", "http_port"),
+        ("datanode", "xfer_port"),
+        ("datanode", "info_port"),
+    ],
 )
 def test_a_port_that_is_taken_is_said_before_anything_is_made(
     folder: Path, taken: int, daemon: str, setting: str

@@ -52,6 +52,7 @@ async def start(tmp_path: Path, control: ControlServer) -> AsyncIterator[Start]:
             "host": host,
             "xfer_port": 0,
             "ipc_port": 0,
+            "info_port": 0,
             "stop_grace_ms": 200,
             "reconnect_min_ms": 20,
             "reconnect_max_ms": 100,
@@ -97,7 +98,7 @@ async def test_registers_reports_and_tells_of_changes(start: Start, control: Con
     assert json.loads((tmp_path / "127.1.1.1.ports").read_text()) == {
         "xfer": datanode.xfer_port,
         "ipc": datanode.ipc_port,
-        "info": 0,
+        "info": datanode.info_port,
     }
     assert register.cluster_id == ""
     report = (await until(lambda: control.of("block_report")))[0]

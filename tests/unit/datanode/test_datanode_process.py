@@ -48,6 +48,7 @@ class Process:
             "host": HOST,
             "xfer_port": 0,
             "ipc_port": 0,
+            "info_port": 0,
             "stop_grace_ms": 500,
             "port_file": str(folder / "ports"),
             "reconnect_min_ms": 20,

@@ -1,0 +1,17 @@
+"""What a datanode's web port answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from seamlessfs.web.health import health_page
+from seamlessfs.web.server import Page
+
+if TYPE_CHECKING:
+    from seamlessfs.datanode.daemon import Datanode
+
+
+def datanode_pages(datanode: Datanode) -> Mapping[str, Page]:
+    """Pages by path."""
+    return {"/healthz": health_page(datanode.ailments)}
