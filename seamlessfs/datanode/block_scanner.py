@@ -13,13 +13,15 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from seamlessfs.datanode.examine import Verdict, examine
 from seamlessfs.datanode.log import event
+from seamlessfs.datanode.replica import Replica
 from seamlessfs.datanode.replicas import ReplicaStore
+from seamlessfs.datanode.tally import Counted, Tally
 from seamlessfs.datanode.throttle import Throttle
 from seamlessfs.datanode.volume import Volume
 from seamlessfs.model.block import ReplicaState
@@ -82,11 +84,17 @@ class Cursor:
 
 
 class BlockScanner:
-    """All threads. `start` when the pool is open; doubted replicas are read even if the pace is 0."""
+    """All threads. `start` when the pool is open; doubted replicas are read even if the pace is 0.
 
-    def __init__(self, store: ReplicaStore, pace: ScanPace) -> None:
+    Attributes:
+        ahead: replicas of each volume that the walk had not come to when it last looked.
+    """
+
+    def __init__(self, store: ReplicaStore, pace: ScanPace, tally: Tally | None = None) -> None:
+        self.ahead: dict[Volume, int] = {}
         self._store = store
         self._pace = pace
+        self._tally = tally or Tally()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._wake = threading.Condition()
@@ -130,7 +138,7 @@ class BlockScanner:
             if replica is None or replica.state is not ReplicaState.FINALIZED:
                 continue
             try:
-                verdict = examine(self._store, replica, self._heed_stop)
+                verdict = self._examine(replica, self._heed_stop)
             except Retriable:
                 return
             with self._wake:
@@ -138,6 +146,15 @@ class BlockScanner:
                     self._proven_at_s[block_id] = time.monotonic()
                 while len(self._proven_at_s) > SUSPECTS_MAX:
                     del self._proven_at_s[next(iter(self._proven_at_s))]
+
+    def _examine(self, replica: Replica, pace: Callable[[int], None]) -> Verdict:
+        verdict = examine(self._store, replica, pace)
+        if verdict is not Verdict.UNKNOWN:
+            self._tally.add(Counted.REPLICAS_SCANNED)
+            self._tally.add(Counted.BYTES_SCANNED, replica.block.length)
+        if verdict in (Verdict.DAMAGED, Verdict.MISSING):
+            self._tally.add(Counted.REPLICAS_DAMAGED)
+        return verdict
 
     def _heed_stop(self, _: int) -> None:
         if self._stopping.is_set():
@@ -172,7 +189,9 @@ class BlockScanner:
     def _advance(self, volume: Volume, cursor: Cursor, throttle: Throttle) -> Cursor:
         """Reads the next replicas, for as long as it may take before the cursor is kept."""
         began_s = time.monotonic()
-        ids = cursor.next_ids(self._store.finalized_on(volume), BATCH_REPLICAS)
+        present = list(self._store.finalized_on(volume))
+        self.ahead[volume] = sum(block_id > cursor.last_id for block_id in present)
+        ids = cursor.next_ids(present, BATCH_REPLICAS)
         if not ids:
             event(logging.INFO, "scan_complete", path=volume.root)
             return Cursor(cursor.period_started_at_ms, cursor.last_id, done=True)
@@ -180,7 +199,7 @@ class BlockScanner:
             replica = self._store.look(block_id)
             if replica is not None and replica.volume is volume and replica.state is ReplicaState.FINALIZED:
                 try:
-                    examine(self._store, replica, lambda count: throttle.wait(count, _nothing))
+                    self._examine(replica, lambda count: throttle.wait(count, _nothing))
                 except Retriable:
                     break
             cursor = Cursor(cursor.period_started_at_ms, block_id)

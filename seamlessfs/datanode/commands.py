@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from seamlessfs.datanode.context import TransferContext
 from seamlessfs.datanode.log import event
+from seamlessfs.datanode.tally import Counted
 from seamlessfs.datanode.transfer import Copy, Destination, send_copy
 from seamlessfs.model.block import Block
 from seamlessfs.model.cluster import DatanodeId, DatanodeInfo, Location
@@ -53,6 +54,7 @@ class CommandRunner:
             result.ok, result.error = False, str(error)
         except Exception as error:  # noqa: BLE001 the namenode must hear of every transfer's end
             result.ok, result.error = False, f"fault: {error!r}"
+        self._context.ledger.tally.add(Counted.TRANSFERS_DONE if result.ok else Counted.TRANSFERS_FAILED)
         event(
             logging.INFO if result.ok else logging.WARNING,
             "transfer_ended",
@@ -79,6 +81,7 @@ class CommandRunner:
                 )
             except OSError as error:
                 event(logging.WARNING, "delete_failed", block=replica.block_id, error=error)
+        self._context.ledger.tally.add(Counted.BLOCKS_REMOVED, deleted)
         event(logging.INFO, "invalidated", asked=len(command.replicas), deleted=deleted, cause=command.cause or "-")
 
 

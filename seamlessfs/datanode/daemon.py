@@ -22,9 +22,10 @@ from seamlessfs.datanode.ledger import Ledger
 from seamlessfs.datanode.log import event
 from seamlessfs.datanode.pages import datanode_pages
 from seamlessfs.datanode.recovery_runner import RecoveryRunner
-from seamlessfs.datanode.replica import ReplicaChange
+from seamlessfs.datanode.replica import ChangeKind, ReplicaChange
 from seamlessfs.datanode.replicas import ReplicaStore
 from seamlessfs.datanode.reports import storage_messages, traffic_messages
+from seamlessfs.datanode.tally import Counted
 from seamlessfs.datanode.volume import PoolIdentity, Volume, VolumeFailed
 from seamlessfs.datanode.xceiver import TransferServer
 from seamlessfs.model.block import Block, ReplicaState
@@ -54,11 +55,13 @@ class Datanode:
         self._volumes = [Volume(path, kind, settings.reserved_bytes) for kind, path in settings.volumes]
         self.store = ReplicaStore(self._volumes, sync_on_close=settings.sync_on_close)
         self._checks = DiskChecks(self.store.disks, settings.disk_check_interval_s, settings.disk_check_timeout_s)
-        self._scanner = BlockScanner(self.store, ScanPace(settings.scan_bytes_per_s, settings.scan_period_hours * 3600))
+        self.store.add_listener(self._count)
+        pace = ScanPace(settings.scan_bytes_per_s, settings.scan_period_hours * 3600)
+        self.scanner = BlockScanner(self.store, pace, self.ledger.tally)
         self._ruined: asyncio.Future[None] | None = None
         self._uuid = DatanodeUuid(str(uuid.uuid4()))
         self._context = TransferContext(settings, self.store, self.ledger, self.identity)
-        self._server = TransferServer(self._context)
+        self.transfer_server = TransferServer(self._context)
         self._sessions: list[ControlSession] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._commands: CommandRunner | None = None
@@ -71,6 +74,16 @@ class Datanode:
     @property
     def uuid(self) -> str:
         return self._uuid
+
+    @property
+    def transfers_running(self) -> int:
+        """Replications that this datanode sends, or that wait for their turn."""
+        return self._commands.running if self._commands is not None else 0
+
+    @property
+    def registered(self) -> int:
+        """Namenodes that it is registered with."""
+        return sum(session.registered.is_set() for session in self._sessions)
 
     def identity(self) -> DatanodeId:
         """Who this is and where others reach it."""
@@ -94,7 +107,7 @@ class Datanode:
         try:
             await asyncio.to_thread(self._open_volumes)
             self._watch_volumes(asyncio.get_running_loop())
-            self.xfer_port = self._server.start()
+            self.xfer_port = self.transfer_server.start()
             await self._start_ipc()
             self.info_port = await self._http.start(self.settings.host, self.settings.info_port)
         except BaseException:
@@ -131,7 +144,7 @@ class Datanode:
     async def stop(self) -> None:
         """Lets running transfers end for a moment, tells the namenodes what they made, and closes everything."""
         await self._http.stop()
-        await asyncio.to_thread(self._server.stop, self.settings.stop_grace_ms / 1000)
+        await asyncio.to_thread(self.transfer_server.stop, self.settings.stop_grace_ms / 1000)
         for session in self._sessions:
             await session.flush(self.settings.stop_grace_ms / 1000)
         for task in self._tasks:
@@ -145,7 +158,7 @@ class Datanode:
         if self._ipc is not None:
             await self._ipc.stop(self.settings.stop_grace_ms / 1000)
         await asyncio.to_thread(self._checks.stop)
-        await asyncio.to_thread(self._scanner.stop)
+        await asyncio.to_thread(self.scanner.stop)
         await asyncio.to_thread(self.store.close)
         event(logging.INFO, "stopped", uuid=self._uuid)
 
@@ -184,7 +197,7 @@ class Datanode:
         )
         async with self._joining:
             await asyncio.to_thread(self.store.open_pool, pool, self._uuid)
-        self._scanner.start()
+        self.scanner.start()
         own = Location.parse(registered.location) if registered.location else None
         self.ledger.update(_resolver(registered.topology), own)
         self._epoch = max(self._epoch, registered.epoch)
@@ -195,9 +208,9 @@ class Datanode:
         return pb.Heartbeat(
             sequence=sequence,
             storages=storage_messages(self.store.reports()),
-            xceivers=self._server.active,
+            xceivers=self.transfer_server.active,
             traffic=traffic_messages(self.ledger.counter),
-            transfers_running=self._commands.running if self._commands is not None else 0,
+            transfers_running=self.transfers_running,
         )
 
     def replicas(self) -> list[tuple[StorageId, list[tuple[Block, ReplicaState, int]]]]:
@@ -219,6 +232,10 @@ class Datanode:
             self._recoveries.start(command, answer)
         else:
             event(logging.WARNING, "command_unknown", kind=kind)
+
+    def _count(self, change: ReplicaChange) -> None:
+        if change.kind is ChangeKind.RECEIVED:
+            self.ledger.tally.add(Counted.BLOCKS_WRITTEN)
 
     def listen(self, listener: Callable[[ReplicaChange], None]) -> None:
         self.store.add_listener(listener)
@@ -255,7 +272,7 @@ class Datanode:
         if pools:
             self.store.open_pool(pools[0], self._uuid)
             self._require_volumes("see the volumes' own lines above")
-            self._scanner.start()
+            self.scanner.start()
 
     def _require_volumes(self, reason: str) -> None:
         """Raises VolumeFailed when fewer volumes are left than the settings ask for."""

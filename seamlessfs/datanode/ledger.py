@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from seamlessfs.datanode.tally import Counted, Tally
 from seamlessfs.model.cluster import UNKNOWN_IDC, Link, Location
 from seamlessfs.net.stream import BlockingStream
 from seamlessfs.net.traffic import IdcResolver, TrafficClass, TrafficCounter
@@ -21,10 +22,15 @@ class Peer(NamedTuple):
 
 
 class Ledger:
-    """The counters, and the topology that tells where a peer is. The topology may be replaced at any time."""
+    """The counters, and the topology that tells where a peer is. The topology may be replaced at any time.
+
+    Attributes:
+        counter: bytes by link and class. tally: all else that is counted.
+    """
 
     def __init__(self, own: Location | None) -> None:
         self.counter = TrafficCounter()
+        self.tally = Tally()
         self._resolver = IdcResolver()
         self._own = own
 
@@ -62,21 +68,24 @@ class Meter:
 
     def __init__(self, ledger: Ledger, stream: BlockingStream, peer: Peer, kind: TrafficClass) -> None:
         own, other = ledger.own_idc, ledger.idc_of(peer.address)
-        self._counter = ledger.counter
+        self._counter, self._tally = ledger.counter, ledger.tally
         self._inward, self._outward = Link(other, own), Link(own, other)
         self._stream = stream
         self._kind = kind
         self._sent, self._received = peer.sent_before, peer.received_before
         self._payload_sent = self._payload_received = 0
+        self._packets_sent = self._packets_received = 0
 
     def sent(self, payload_bytes: int) -> None:
-        """File data was sent."""
+        """A packet of file data was sent."""
+        self._packets_sent += 1
         self._payload_sent += payload_bytes
         if self._payload_sent >= FLUSH_BYTES:
             self.flush()
 
     def received(self, payload_bytes: int) -> None:
-        """File data came."""
+        """A packet of file data came."""
+        self._packets_received += 1
         self._payload_received += payload_bytes
         if self._payload_received >= FLUSH_BYTES:
             self.flush()
@@ -93,5 +102,8 @@ class Meter:
                 payload_received=self._payload_received,
                 wire_received=received - self._received,
             )
+        self._tally.add(Counted.PACKETS_SENT, self._packets_sent)
+        self._tally.add(Counted.PACKETS_RECEIVED, self._packets_received)
         self._sent, self._received = sent, received
+        self._packets_sent = self._packets_received = 0
         self._payload_sent = self._payload_received = 0

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from seamlessfs.datanode.metrics import DatanodeMetrics
 from seamlessfs.web.health import health_page
+from seamlessfs.web.prometheus import metrics_page
 from seamlessfs.web.server import Page
 
 if TYPE_CHECKING:
@@ -14,4 +16,4 @@ if TYPE_CHECKING:
 
 def datanode_pages(datanode: Datanode) -> Mapping[str, Page]:
     """Pages by path."""
-    return {"/healthz": health_page(datanode.ailments)}
+    return {"/healthz": health_page(datanode.ailments), "/metrics": metrics_page(DatanodeMetrics(datanode))}

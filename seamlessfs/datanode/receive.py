@@ -25,6 +25,7 @@ from seamlessfs.datanode.mirror import Mirror, MirrorLost, encode_close_ack
 from seamlessfs.datanode.packets import PacketReader, ReceivedPacket
 from seamlessfs.datanode.pipeline import OK_CONNECT, PipelineBroken, open_writer, set_up
 from seamlessfs.datanode.replica_writer import ReplicaWriter
+from seamlessfs.datanode.tally import Counted
 from seamlessfs.model.block import ReplicaState
 from seamlessfs.model.errors import ChecksumMismatch, ProtocolError, SeamlessError
 from seamlessfs.net.stream import BlockingStream
@@ -191,6 +192,7 @@ class BlockReceiver:
         if bad is None:
             return
         at = packet.header.offset + bad * checksum.bytes_per_chunk
+        self._context.ledger.tally.add(Counted.CHECKSUM_MISMATCHES)
         event(logging.ERROR, "checksum_mismatch", replica=writer, offset=at, peer=self._stream.peer)
         if self._acked_by_packet:
             self._drain(writer)

@@ -192,7 +192,7 @@ class ReplicaWriter:
         """
         self.sync_data()
         if not self._entry_synced:
-            with self.distrusting():
+            with self.distrusting(), self.volume.syncs.timed():
                 layout.sync_directory(self.data_path.parent)
             self._entry_synced = True
 
@@ -204,7 +204,8 @@ class ReplicaWriter:
         length = self.on_disk_bytes
         with self._own_fds() as fds, self.distrusting():
             for fd in fds:
-                os.fdatasync(fd)
+                with self.volume.syncs.timed():
+                    os.fdatasync(fd)
         self._synced_bytes = length
 
     def fit_files(self) -> None:

@@ -146,7 +146,7 @@ class ReplicaStore(ReplicaMap):
             layout.make_directory(final.data_path.parent)
             writer.rename_into(final.data_path, final.meta_path)
             if self._sync_on_close:
-                with writer.distrusting():
+                with writer.distrusting(), writer.volume.syncs.timed():
                     layout.sync_directory(final.data_path.parent)
 
     def leave_open(self, writer: ReplicaWriter) -> None:

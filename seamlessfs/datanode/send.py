@@ -8,6 +8,7 @@ from collections.abc import Callable
 from seamlessfs.datanode.context import TransferContext
 from seamlessfs.datanode.ledger import Meter, Peer
 from seamlessfs.datanode.open_replica import OpenReplica
+from seamlessfs.datanode.tally import Counted
 from seamlessfs.datanode.throttle import Throttle
 from seamlessfs.model.block import Checksum, ChecksumType
 from seamlessfs.model.errors import CallTimeout, CorruptStore, ReplicaNotFound, SeamlessError
@@ -32,6 +33,7 @@ def read_block(context: TransferContext, stream: BlockingStream, op: ReadBlockOp
         except SeamlessError as error:
             stream.sendall(OpResponse(Status.ERROR, message=error.message).encode())
             return False
+        context.ledger.tally.add(Counted.BLOCKS_READ)
         with opened:
             _send_range(context, stream, op, opened, meter)
         return _read_verdict(stream)

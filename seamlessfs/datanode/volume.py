@@ -15,6 +15,7 @@ from pathlib import Path
 
 from seamlessfs.datanode import layout
 from seamlessfs.datanode.digests import DigestLog
+from seamlessfs.datanode.tally import SyncTimes
 from seamlessfs.model.cluster import StorageReport
 from seamlessfs.model.errors import ConfigurationError, CorruptStore, RegistrationRefused, SeamlessError
 from seamlessfs.model.ids import DatanodeUuid, PoolId, StorageId
@@ -55,6 +56,7 @@ class Volume:
         self.opened = False
         """Whether the directory could be opened: else nobody knows which storage it is."""
         self.failed = False
+        self.syncs = SyncTimes()
         self._root_id: tuple[int, int] | None = None
         self._reserved_bytes = reserved_bytes
         self._lock_fd = -1

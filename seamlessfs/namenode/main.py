@@ -164,7 +164,7 @@ class Namenode:
             ),
         )
         self.health.rpc = self.rpc
-        self.http = HttpServer(namenode_pages(self.core, self.health))
+        self.http = HttpServer(namenode_pages(self.core, self.control, self.health, self.rpc))
         await self._listen()
 
     def _counters(self) -> Counters:

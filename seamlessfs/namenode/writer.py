@@ -20,6 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from time import perf_counter_ns
 from typing import Any, TypeVar
 
 from seamlessfs.journal import record
@@ -27,6 +28,8 @@ from seamlessfs.journal.api import Journal
 from seamlessfs.model.errors import Fenced, Retriable
 from seamlessfs.model.ids import Txid
 from seamlessfs.namenode.applier import Applier, ApplyLimits, replay
+from seamlessfs.net import histogram
+from seamlessfs.net.histogram import Histogram
 from seamlessfs.store.api import ReadView, Snapshot, Store, Transaction, WriteSet
 from seamlessfs.store.overlay import Overlay
 
@@ -50,6 +53,21 @@ class WriterLimits:
     waiting_operations: int = 1 << 16
     snapshots: int = 4
     apply: ApplyLimits = field(default_factory=ApplyLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class WriterFigures:
+    """What batches were like, and how long they took. Times in nanoseconds.
+
+    Attributes:
+        commit: from the first operation of a batch to its answers. `append`: of that, the journal.
+        batch_operations: operations in a batch. `batch_bytes`: of its record.
+    """
+
+    commit: Histogram = field(default_factory=histogram.times)
+    append: Histogram = field(default_factory=histogram.times)
+    batch_operations: Histogram = field(default_factory=Histogram)
+    batch_bytes: Histogram = field(default_factory=Histogram)
 
 
 class State(enum.Enum):
@@ -94,8 +112,8 @@ class Writer:
         """Run in order in each batch, behind its operations."""
         self.after_commit: list[Callable[[WriteSet], None]] = []
         """Told of what each batch wrote, once it is durable."""
-        self.batches = 0
         self.operations = 0
+        self.figures = WriterFigures()
         self.state = State.OPEN
         self.failure: Exception | None = None
         self.failed = asyncio.Event()
@@ -116,6 +134,8 @@ class Writer:
         self._queue: deque[tuple[Callable[[Transaction], Any], asyncio.Future[Any]]] = deque()
         """Operations that the gathering batch has no room for, in order."""
         self._seal_scheduled = False
+        self._began_ns = 0
+        """When the first operation of the gathering batch ran."""
 
     @classmethod
     async def open(cls, store: Store, journal: Journal, limits: WriterLimits | None = None) -> Writer:
@@ -127,6 +147,11 @@ class Writer:
         limits = limits or WriterLimits()
         await asyncio.to_thread(replay, store, journal, limits.apply.commit_bytes)
         return cls(store, journal, limits)
+
+    @property
+    def batches(self) -> int:
+        """Batches that the journal has taken."""
+        return self.figures.batch_operations.count
 
     @property
     def durable_txid(self) -> Txid:
@@ -223,6 +248,8 @@ class Writer:
 
     def _run(self, operation: Callable[[Transaction], Any], answer: asyncio.Future[Any]) -> None:
         """Runs an operation now; its answer, an error too, waits until all that it may have seen is durable."""
+        if not self._gathering:
+            self._began_ns = perf_counter_ns()
         waiting = _Waiting(answer)
         try:
             waiting.result = self._overlay.run(operation)
@@ -265,14 +292,17 @@ class Writer:
             payload = record.encode(writes)
             self._sealed = batch
             append = self._appender.submit(self._append, txid, payload)
-            append.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._appended, done))
+            began_ns = self._began_ns
+            append.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._appended, done, began_ns))
         self._admit()
 
     def _append(self, txid: Txid, payload: bytes) -> int:
+        began_ns = perf_counter_ns()
         self._journal.append(txid, payload)
+        self.figures.append.observe(perf_counter_ns() - began_ns)
         return len(payload)
 
-    def _appended(self, append: ThreadFuture[int]) -> None:
+    def _appended(self, append: ThreadFuture[int], began_ns: int) -> None:
         if self.state is State.FAILED:
             return
         error = append.exception()
@@ -282,9 +312,11 @@ class Writer:
         writes = self._overlay.commit()
         for told in self.after_commit:
             told(writes)
-        self.batches += 1
         batch, self._sealed = self._sealed, []
         _settle(batch)
+        self.figures.commit.observe(perf_counter_ns() - began_ns)
+        self.figures.batch_operations.observe(len(batch))
+        self.figures.batch_bytes.observe(append.result())
         self._applier.journalled(append.result())
         self._schedule_seal()
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import Message
 
 from seamlessfs.model.principal import Principal
+from seamlessfs.net.histogram import Histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,11 @@ Authenticate = Callable[[ConnectionInfo], Principal]
 
 
 class Served(NamedTuple):
-    """A method that a server has."""
+    """A method that a server has, and how long its calls take: from being taken to the answer, in nanoseconds."""
 
     handler: Handler
     request: type[Message]
+    took: Histogram
 
 
 @dataclass(frozen=True, slots=True)

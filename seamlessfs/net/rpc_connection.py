@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, cast
 
 from google.protobuf.message import Message
@@ -12,7 +13,7 @@ from google.protobuf.message import Message
 from seamlessfs.model.errors import Retriable, SeamlessError
 from seamlessfs.model.principal import Principal
 from seamlessfs.net.rpc_admission import Refusal
-from seamlessfs.net.rpc_call import Answer, CallContext, ConnectionInfo
+from seamlessfs.net.rpc_call import Answer, CallContext, ConnectionInfo, Served
 from seamlessfs.net.rpc_lanes import SUPERUSER_WEIGHT, Lane
 from seamlessfs.wire.rpc.dispatch import find_method, parse_body
 from seamlessfs.wire.rpc.events import (
@@ -61,6 +62,9 @@ class RpcConnection(asyncio.Protocol):
         self._in_turn = False
         self._reconsider = False
         self._unread_bytes = 0
+        self._received_ns = 0
+        self._took_last_ns = 0
+        """When the call before was done: the next one begins there."""
         self.lane: Lane
         self.queued = False
         self.stalled = False
@@ -95,6 +99,7 @@ class RpcConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.active_at_s = self._loop.time()
+        self._received_ns = perf_counter_ns()
         if not self.held_bytes:
             self.frame_began_at_s = self.active_at_s
         self._wire.feed(data)
@@ -162,6 +167,7 @@ class RpcConnection(asyncio.Protocol):
         """Takes up to so many calls of those that wait; returns how many it took."""
         left = calls if self.servable else 0
         next_event = self._wire.next_event
+        began_ns = self._took_last_ns = perf_counter_ns()
         self._in_turn = True
         try:
             while left:
@@ -180,6 +186,8 @@ class RpcConnection(asyncio.Protocol):
         finally:
             self._in_turn = False
             self._write_out()
+            if left < calls:
+                self._server.waited.observe_many(began_ns - self._received_ns, calls - left)
         if self.held_bytes or self._wire.held_bytes or self._busy is not None:
             self._settle()
         return calls - left
@@ -283,6 +291,9 @@ class RpcConnection(asyncio.Protocol):
             result = served.handler(context, request)
             if isinstance(result, Message | bytes):
                 self._answer(encode_success(call, result))
+                now_ns = perf_counter_ns()
+                served.took.observe(now_ns - self._took_last_ns)
+                self._took_last_ns = now_ns
                 return
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is that call's answer
             self._answer(self._encode_failure(call, error))
@@ -292,9 +303,11 @@ class RpcConnection(asyncio.Protocol):
         self._reconsider = True
         self._fair.started(self.lane)
         server.track(future)
-        future.add_done_callback(functools.partial(self._finished, call))
+        future.add_done_callback(functools.partial(self._finished, call, served, self._took_last_ns))
+        self._took_last_ns = perf_counter_ns()
 
-    def _finished(self, call: Call, future: asyncio.Future[Answer]) -> None:
+    def _finished(self, call: Call, served: Served, began_ns: int, future: asyncio.Future[Answer]) -> None:
+        served.took.observe(perf_counter_ns() - began_ns)
         self.in_flight -= 1
         self._server.untrack(future)
         self._fair.finished(self.lane)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from seamlessfs.model.errors import ConfigurationError
+from seamlessfs.net import histogram
 from seamlessfs.net.rpc_admission import Admission, Guest, Refusal
 from seamlessfs.net.rpc_call import Authenticate, CallContext, ConnectionInfo, Handler, RpcLimits, Served
 from seamlessfs.net.rpc_connection import RpcConnection
@@ -31,6 +32,7 @@ class RpcServer:
     Attributes:
         connections: open now.
         calls: received since the start. `errors`: of those, answered with a failure, and refused connections.
+        waited: how long calls waited for their turn, in nanoseconds.
         refusals: connections dropped and calls refused before they were read, by reason.
         queue: calls in flight now. `buffered_bytes`: received and not looked at yet. `unread_bytes`: of answers.
         fair: shares of the users.
@@ -55,6 +57,7 @@ class RpcServer:
         self.stopping = False
         self.calls = 0
         self.errors = 0
+        self.waited = histogram.times()
         self.fair: FairQueue
         self.admission = Admission(self.limits, lambda: cast("Guest | None", self.fair.heaviest()))
         self._connections: set[RpcConnection] = set()
@@ -157,4 +160,4 @@ def _served(protocol: str, method: str, handler: Handler) -> Served:
     messages = messages_of(protocol, method)
     if messages is None:
         raise ConfigurationError(f"No messages are known of {protocol}.{method}: add them to wire/rpc/protocols.py")
-    return Served(handler, messages.request)
+    return Served(handler, messages.request, histogram.times())
