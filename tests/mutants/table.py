@@ -85,7 +85,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "final-without-directory-sync",
         "the names of a final replica are durable too",
         "datanode/replicas.py",
-        "                with writer.distrusting():\n                    layout.sync_directory(final.data_path.parent)",
+        "                with writer.distrusting(), writer.volume.syncs.timed():\n"
+        "                    layout.sync_directory(final.data_path.parent)",
         "                writer.require_trusted()",
         ("unit/datanode/test_disk_faults.py", "unit/datanode/test_datanode_volume.py"),
     ),
