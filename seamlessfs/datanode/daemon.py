@@ -66,8 +66,8 @@ class Datanode:
         self._tasks: list[asyncio.Task[None]] = []
         self._commands: CommandRunner | None = None
         self._recoveries: RecoveryRunner | None = None
-        self._ipc: RpcServer | None = None
-        self._http = HttpServer(datanode_pages(self))
+        self.ipc: RpcServer | None = None
+        self._http: HttpServer | None = None
         self._epoch = 0
         self._joining = asyncio.Lock()
 
@@ -109,6 +109,7 @@ class Datanode:
             self._watch_volumes(asyncio.get_running_loop())
             self.xfer_port = self.transfer_server.start()
             await self._start_ipc()
+            self._http = HttpServer(datanode_pages(self))
             self.info_port = await self._http.start(self.settings.host, self.settings.info_port)
         except BaseException:
             await self.stop()
@@ -143,7 +144,8 @@ class Datanode:
 
     async def stop(self) -> None:
         """Lets running transfers end for a moment, tells the namenodes what they made, and closes everything."""
-        await self._http.stop()
+        if self._http is not None:
+            await self._http.stop()
         await asyncio.to_thread(self.transfer_server.stop, self.settings.stop_grace_ms / 1000)
         for session in self._sessions:
             await session.flush(self.settings.stop_grace_ms / 1000)
@@ -155,8 +157,8 @@ class Datanode:
             await asyncio.to_thread(self._commands.stop)
         if self._recoveries is not None:
             await asyncio.to_thread(self._recoveries.stop)
-        if self._ipc is not None:
-            await self._ipc.stop(self.settings.stop_grace_ms / 1000)
+        if self.ipc is not None:
+            await self.ipc.stop(self.settings.stop_grace_ms / 1000)
         await asyncio.to_thread(self._checks.stop)
         await asyncio.to_thread(self.scanner.stop)
         await asyncio.to_thread(self.store.close)
@@ -307,8 +309,8 @@ class Datanode:
 
     async def _start_ipc(self) -> None:
         handlers = ClientDatanodeHandlers(self.settings, self.store, self.request_report)
-        self._ipc = RpcServer({CLIENT_DATANODE_PROTOCOL: handlers.table()}, _authenticate)
-        _, self.ipc_port = await self._ipc.start(self.settings.host, self.settings.ipc_port)
+        self.ipc = RpcServer({CLIENT_DATANODE_PROTOCOL: handlers.table()}, _authenticate)
+        _, self.ipc_port = await self.ipc.start(self.settings.host, self.settings.ipc_port)
 
 
 def _resolver(topology: pb.Topology) -> IdcResolver:

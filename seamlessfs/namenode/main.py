@@ -164,7 +164,6 @@ class Namenode:
             ),
         )
         self.health.rpc = self.rpc
-        self.http = HttpServer(namenode_pages(self.core, self.control, self.health, self.rpc))
         await self._listen()
 
     def _counters(self) -> Counters:
@@ -197,6 +196,7 @@ class Namenode:
             await self.grpc.stop(None)
             where = f"{settings.rpc_host}:{settings.rpc_port}"
             raise ConfigurationError(f"cannot listen on {where} for clients: {error.strerror or error}") from error
+        self.http = HttpServer(namenode_pages(self.core, self.control, self.health, self.rpc))
         http_port = await self.http.start(settings.http_host, settings.http_port)
         event(
             LOG,

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from seamlessfs.namenode.beans import NamenodeBeans
 from seamlessfs.namenode.core import Core
 from seamlessfs.namenode.health import Health
 from seamlessfs.namenode.metrics import NamenodeMetrics
 from seamlessfs.namenode.sessions import ControlService
 from seamlessfs.net.rpc_server import RpcServer
 from seamlessfs.web.health import health_page
+from seamlessfs.web.jmx import jmx_page
 from seamlessfs.web.prometheus import metrics_page
 from seamlessfs.web.server import Page
 
 
 def namenode_pages(core: Core, control: ControlService, health: Health, rpc: RpcServer) -> Mapping[str, Page]:
-    """Pages by path."""
+    """Pages by path, of a namenode whose other ports listen."""
     return {
         "/healthz": health_page(lambda: ailments(core, health)),
         "/metrics": metrics_page(NamenodeMetrics(core, control, health, rpc)),
+        "/jmx": jmx_page(NamenodeBeans(core, rpc)),
     }
 
 

@@ -30,7 +30,7 @@ class RpcServer:
         authenticate: admits the user of a new connection.
 
     Attributes:
-        connections: open now.
+        port: the one that it listens on, once it does. connections: open now.
         calls: received since the start. `errors`: of those, answered with a failure, and refused connections.
         waited: how long calls waited for their turn, in nanoseconds.
         refusals: connections dropped and calls refused before they were read, by reason.
@@ -55,6 +55,7 @@ class RpcServer:
         self.limits = limits or RpcLimits()
         self.header_cache: HeaderCache = {}
         self.stopping = False
+        self.port = 0
         self.calls = 0
         self.errors = 0
         self.waited = histogram.times()
@@ -93,7 +94,8 @@ class RpcServer:
         self._server = await loop.create_server(lambda: RpcConnection(self, loop), host, port, backlog=_BACKLOG)
         self._sweep(loop)
         address = self._server.sockets[0].getsockname()
-        return str(address[0]), int(address[1])
+        self.port = int(address[1])
+        return str(address[0]), self.port
 
     async def stop(self, grace_s: float = 5.0) -> None:
         """Takes no new calls, lets those in flight end within `grace_s`, answers them, closes everything."""

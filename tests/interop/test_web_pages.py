@@ -90,8 +90,8 @@ def test_metrics_follow_a_file_from_a_client_to_both_idcs(mini: MiniCluster, url
     assert grown(after, "rpc_call_seconds_count", method="getFileInfo") >= 5
     assert grown(after, "rpc_call_seconds_count", method="create") == 1
     assert grown(after, "rpc_queue_seconds_count") >= grown(after, "rpc_calls_total") - 1 > 5
-    assert grown(after, "batch_operations_sum") >= 4
-    assert grown(after, "journal_append_seconds_count") == grown(after, "commit_seconds_count") >= 3
+    assert grown(after, "batch_operations_sum") >= 3
+    assert grown(after, "journal_append_seconds_count") == grown(after, "commit_seconds_count") >= 1
     assert grown(after, "journal_append_seconds_sum") < grown(after, "commit_seconds_sum")
     assert value(after, "namenode_datanodes", state="live") == len(mini.datanodes)
     assert value(after, "namenode_safe_mode") == 0
