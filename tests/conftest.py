@@ -81,6 +81,7 @@ def java_shell(
 @pytest.fixture(scope="session")
 def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniCluster]:
     """Our own cluster: two IDCs x two racks x two datanodes, as real processes. Shared: use folders of your own."""
-    settings = {"settle_ms": 1000, "placement_wait_ms": 5000}
-    with MiniCluster(tmp_path_factory.mktemp("mini"), namenode_settings=settings) as cluster:
+    folder = tmp_path_factory.mktemp("mini")
+    settings = {"settle_ms": 1000, "placement_wait_ms": 5000, "audit_log_file": folder / "audit.log"}
+    with MiniCluster(folder, namenode_settings=settings) as cluster:
         yield cluster

@@ -25,6 +25,10 @@ class NamenodeSettings(BaseModel):
     http_port: int = Field(9870, ge=0, le=65535, description="Web port (dfs.namenode.http-address); 0: any free one.")
     port_file: Path | None = Field(None, description="File that gets the ports as JSON once they are listening.")
 
+    audit_log_file: Path | None = Field(None, description="File of the audit log, in HDFS's form; none: it is off.")
+    audit_log_bytes: int = Field(256 << 20, ge=1 << 10, description="Size at which a new file of it is begun.")
+    audit_log_files: int = Field(20, ge=1, description="Earlier files of it that are kept, as `.1`, `.2`, ...")
+
     block_size: int = Field(128 << 20, ge=512, description="Bytes of a block when the client does not say.")
     write_packet_bytes: int = Field(
         256 << 10,

@@ -31,8 +31,8 @@ class DatanodeBeans:
         identity = self.datanode.identity()
         activity = f"DataNodeActivity-{identity.hostname}-{identity.xfer_port}"
         yield Bean(f"{prefix}DataNodeInfo", "org.apache.hadoop.hdfs.server.datanode.DataNode", self._info)
-        yield Bean(f"{prefix}FSDatasetState", "FSDatasetState", lambda: self._tagged("FSDatasetState", self._dataset()))
-        yield Bean(f"{prefix}FSDatasetState-{identity.uuid}", _DATASET, self._dataset)
+        yield Bean(f"{prefix}FSDatasetState", "FSDatasetState", self._dataset_source)
+        yield Bean(f"{prefix}FSDatasetState-{identity.uuid}", _DATASET, self._dataset_bean)
         yield Bean(f"{prefix}{activity}", activity, lambda: self._tagged("dfs", self._activity()))
         if self.datanode.ipc is not None:
             yield rpc_activity("DataNode", "ClientDatanodeProtocolService", self.datanode.ipc)
@@ -79,14 +79,21 @@ class DatanodeBeans:
     def _dataset(self) -> Attributes:
         reports = self.datanode.store.reports()
         return {
-            "StorageInfo": "FSDataset{dirpath='["
-            + ", ".join(str(volume.root) for volume in self.datanode.store.disks.all)
-            + "]'}",
             "Capacity": sum(report.capacity for report in reports),
             "DfsUsed": sum(report.used for report in reports),
             "Remaining": sum(report.remaining for report in reports),
             "NumFailedVolumes": sum(volume.failed for volume in self.datanode.store.disks.all),
         }
+
+    def _dataset_bean(self) -> Attributes:
+        return {"StorageInfo": self._directories(), **self._dataset()}
+
+    def _dataset_source(self) -> Attributes:
+        return self._tagged("FSDatasetState", {"tag.StorageInfo": self._directories(), **self._dataset()})
+
+    def _directories(self) -> str:
+        roots = ", ".join(str(volume.root) for volume in self.datanode.store.disks.all)
+        return f"FSDataset{{dirpath='[{roots}]'}}"
 
     def _activity(self) -> Attributes:
         datanode = self.datanode

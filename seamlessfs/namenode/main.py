@@ -31,6 +31,8 @@ from seamlessfs.model.cluster import Link
 from seamlessfs.model.errors import ConfigurationError, CorruptStore
 from seamlessfs.model.ids import PoolId
 from seamlessfs.model.principal import Principal
+from seamlessfs.namenode.audit import audited
+from seamlessfs.namenode.audit_file import AuditFile
 from seamlessfs.namenode.core import Core, mono_ms, wall_ms
 from seamlessfs.namenode.events import event
 from seamlessfs.namenode.file_calls import FileCalls
@@ -103,8 +105,9 @@ class Namenode:
         require_free(settings.rpc_host, settings.rpc_port, "rpc_port")
         require_free(settings.control_host, settings.control_port, "control_port")
         require_free(settings.http_host, settings.http_port, "http_port")
-        if settings.port_file is not None and not settings.port_file.absolute().parent.is_dir():
-            raise ConfigurationError(f"port_file {settings.port_file}: its folder does not exist; make it first")
+        for name, path in (("port_file", settings.port_file), ("audit_log_file", settings.audit_log_file)):
+            if path is not None and not path.absolute().parent.is_dir():
+                raise ConfigurationError(f"{name} {path}: its folder does not exist; make it first")
         self.lock = _lock(settings.data_dir)
 
     async def start(self) -> None:
@@ -146,6 +149,7 @@ class Namenode:
         self.core = Core(settings, self.writer, namespace, blocks, topology, limits, identity, superuser)
         self.core.standstill.look()
         groups = GroupResolver({user: tuple(names) for user, names in settings.groups.items()})
+        self.audit = _audit_file(settings)
         self.control = ControlService(self.core, self.secret, self.rules)
         self.recoverer = LeaseRecoverer(self.core)
         self.health = Health(self.core, self.control)
@@ -174,8 +178,9 @@ class Namenode:
         locator = Locator(self.core)
         service = ServiceCalls(self.core, groups)
         parts = (FileCalls(self.core, locator), PipelineCalls(self.core), PathCalls(self.core, locator), service)
+        calls = guarded(self.core, handlers(CLIENT_PROTOCOL, *parts))
         return {
-            CLIENT_PROTOCOL: guarded(self.core, handlers(CLIENT_PROTOCOL, *parts)),
+            CLIENT_PROTOCOL: audited(self.core, self.audit, calls) if self.audit is not None else calls,
             GET_USER_MAPPINGS_PROTOCOL: handlers(GET_USER_MAPPINGS_PROTOCOL, service),
             PLACEMENT_PROTOCOL: handlers(PLACEMENT_PROTOCOL, PlacementCalls(self.core, self.control, self.health)),
         }
@@ -233,6 +238,8 @@ class Namenode:
             session.end()
         await self.grpc.stop(1.0)
         await self.writer.close()
+        if self.audit is not None:
+            self.audit.close()
         os.close(self.lock)
         event(LOG, "stopped")
 
@@ -281,6 +288,16 @@ def _new_identity(host: str) -> ClusterIdentity:
 
 def _first_idc(rules: TopologyRules) -> str:
     return min((place.idc for _, place in rules), default="default")
+
+
+def _audit_file(settings: NamenodeSettings) -> AuditFile | None:
+    path = settings.audit_log_file
+    if path is None:
+        return None
+    try:
+        return AuditFile(path, settings.audit_log_bytes, settings.audit_log_files)
+    except OSError as error:
+        raise ConfigurationError(f"audit_log_file {path} cannot be written: {error.strerror}") from error
 
 
 def _limits(settings: NamenodeSettings) -> NamespaceLimits:

@@ -169,6 +169,11 @@ MISTAKES: list[tuple[str, dict[str, str], str]] = [
     ),
     (
         "namenode",
+        {"audit_log_file": "'~/none/audit'"},
+        "audit_log_file ~/none/audit: its folder does not exist; make it first",
+    ),
+    (
+        "namenode",
         {"rpc_host": "'no-such-host.invalid'"},
         "cannot listen on no-such-host.invalid:0: ",
     ),
