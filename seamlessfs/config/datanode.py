@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from seamlessfs.log import LogFormat
 from seamlessfs.model.cluster import Location
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -40,6 +41,7 @@ class DatanodeSettings(BaseModel):
     info_port: Port = Field(9864, description="Web port (dfs.datanode.http.address), told to clients.")
     ipc_port: Port = Field(9867, description="Port of ClientDatanodeProtocol.")
     location: str = Field("", description="`/IDC/rack`; counts only where the cluster's topology says nothing.")
+    log_format: LogFormat = Field("text", description="Form of the log's lines: text or json.")
     port_file: Path | None = Field(None, description="JSON with the actual ports is written here once all listen.")
 
     max_xceivers: int = Field(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from seamlessfs.log import LogFormat
+
 
 class NamenodeSettings(BaseModel):
     """The table [namenode] of the configuration."""
@@ -25,6 +27,7 @@ class NamenodeSettings(BaseModel):
     http_port: int = Field(9870, ge=0, le=65535, description="Web port (dfs.namenode.http-address); 0: any free one.")
     port_file: Path | None = Field(None, description="File that gets the ports as JSON once they are listening.")
 
+    log_format: LogFormat = Field("text", description="Form of the log's lines: text or json.")
     audit_log_file: Path | None = Field(None, description="File of the audit log, in HDFS's form; none: it is off.")
     audit_log_bytes: int = Field(256 << 20, ge=1 << 10, description="Size at which a new file of it is begun.")
     audit_log_files: int = Field(20, ge=1, description="Earlier files of it that are kept, as `.1`, `.2`, ...")

@@ -10,8 +10,9 @@ import uvloop
 
 from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.datanode.daemon import Datanode
-from seamlessfs.datanode.log import configure, event
+from seamlessfs.datanode.log import event
 from seamlessfs.datanode.volume import VolumeFailed
+from seamlessfs.log import configure
 from seamlessfs.model.errors import ConfigurationError, CorruptStore, RegistrationRefused
 from seamlessfs.net.listening import require_free
 
@@ -23,7 +24,7 @@ def run(settings: DatanodeSettings) -> int:
         Exit status: 0 after a clean stop, 1 when it cannot start, no namenode of its cluster wants it, or its volumes
         have failed.
     """
-    configure()
+    configure(settings.log_format)
     return uvloop.run(serve(settings))
 
 

@@ -27,6 +27,7 @@ from seamlessfs.blocks.topology import Topology
 from seamlessfs.config.namenode import NamenodeSettings
 from seamlessfs.config.topology import TopologyRules, load_topology
 from seamlessfs.journal.embedded import EmbeddedJournal
+from seamlessfs.log import configure
 from seamlessfs.model.cluster import Link
 from seamlessfs.model.errors import ConfigurationError, CorruptStore
 from seamlessfs.model.ids import PoolId
@@ -75,7 +76,7 @@ STOP_GRACE_S = 3.0
 def run(settings: NamenodeSettings) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code."""
     faulthandler.enable()  # a page of the store that the disk cannot give kills the process: the log says where
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+    configure(settings.log_format)
     return uvloop.run(_serve(settings))
 
 
@@ -225,9 +226,7 @@ class Namenode:
         if asked in done:
             return 0
         cause = self.writer.failure if failed in done else monitor.exception()
-        event(LOG, "namenode_failed", logging.ERROR, cause=repr(cause))
-        if monitor in done and (error := monitor.exception()) is not None:
-            LOG.error("monitor", exc_info=error)
+        event(LOG, "namenode_failed", logging.ERROR, exc_info=cause, cause=repr(cause))
         return 1
 
     async def stop(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from google.protobuf.message import Message
 
+from seamlessfs import log
 from seamlessfs.model.errors import Retriable, SeamlessError
 from seamlessfs.model.principal import Principal
 from seamlessfs.net.rpc_admission import Refusal
@@ -234,7 +235,7 @@ class RpcConnection(asyncio.Protocol):
 
     def _end_with(self, reply: bytes, refusal: Refusal, reason: str) -> None:
         self._server.refuse(refusal)
-        LOG.info("rpc connection refused peer=%s:%d refusal=%s reason=%s", *self.peer, refusal, reason)
+        log.event(LOG, "rpc_connection_refused", peer="{}:{}".format(*self.peer), refusal=refusal, reason=reason)
         self._wire.discard_unread()
         self._answer(reply)
         self.close()
@@ -335,7 +336,8 @@ class RpcConnection(asyncio.Protocol):
     def _encode_failure(self, call: Call, error: BaseException) -> bytes:
         self._server.errors += 1
         if not isinstance(error, SeamlessError):
-            LOG.error("rpc handler failed method=%s peer=%s:%d", call.method, *self.peer, exc_info=error)
+            peer = "{}:{}".format(*self.peer)
+            log.event(LOG, "rpc_handler_failed", logging.ERROR, exc_info=error, method=call.method, peer=peer)
         return encode_error(call, error)
 
     def _flush(self) -> None:

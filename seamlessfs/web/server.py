@@ -11,6 +11,8 @@ from typing import cast
 
 from aiohttp import web
 
+from seamlessfs.log import event
+
 LOG = logging.getLogger(__name__)
 
 _BACKLOG = 128
@@ -124,8 +126,8 @@ class HttpServer:
                 return await page(request)
         except TimeoutError:
             return plain(f"No answer within {self._limits.answer_timeout_s:.0f} s.\n", 503)
-        except Exception as error:
-            LOG.error("http page failed path=%s peer=%s", request.path, request.remote, exc_info=error)
+        except Exception as error:  # noqa: BLE001 - whatever a page raises is that request's answer
+            event(LOG, "http_page_failed", logging.ERROR, exc_info=error, path=request.path, peer=request.remote)
             return plain("Internal error: the log of this daemon says which.\n", 500)
 
     async def _stream(self, request: web.BaseRequest, answer: Streamed) -> web.StreamResponse:

@@ -147,7 +147,7 @@ async def test_sigterm_stops_cleanly_in_the_middle_of_a_write(process: Process, 
     half.flush()
     assert await asyncio.to_thread(process.end, signal.SIGTERM) == 0
     half.abort()
-    assert process.log().splitlines()[-1].split()[2] == "stopped"
+    assert process.log().splitlines()[-1].split()[3] == "stopped"
     await process.start()
     assert await asyncio.to_thread(read, process, 1, 8) == b"finished"
 
@@ -183,8 +183,9 @@ async def test_a_directory_in_use_is_refused(process: Process, control: ControlS
 async def test_log_lines_are_an_event_and_its_fields(process: Process, control: ControlServer) -> None:
     await until(lambda: "report_sent" in process.log())
     for line in process.log().splitlines():
-        time, level, name, *fields = line.split(" ")
+        time, level, logger, name, *fields = line.split(" ")
         assert time.count(":") == 2
         assert level in ("INFO", "WARNING")
+        assert logger == "seamlessfs.datanode"
         assert name.isidentifier()
         assert all("=" in field for field in fields if '"' not in line)

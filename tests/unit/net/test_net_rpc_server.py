@@ -148,7 +148,7 @@ def test_a_mistake_in_a_handler_is_an_io_exception_and_logged(caplog: pytest.Log
         (failure,) = peer.receive(1)
         assert failure.class_name == "java.io.IOException"
         assert "ZeroDivisionError" in failure.message
-    assert "rpc handler failed method=getFileInfo" in caplog.text
+    assert "rpc_handler_failed method=getFileInfo" in caplog.text
 
 
 def test_many_calls_in_one_piece_are_all_answered_in_order() -> None:
