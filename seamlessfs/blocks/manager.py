@@ -384,6 +384,11 @@ class BlockManager:
         """Whether the next tick should come soon: this one has left work that nothing holds up."""
         return self.sweeps.pending or (self._settled and not self._quiet and bool(self.book.dirty))
 
+    @property
+    def resting(self) -> bool:
+        """Whether nothing is copied or deleted yet."""
+        return not self._settled or self._quiet
+
     def transfer_result(self, transfer_id: int, ok: bool, error: str, now_ms: int) -> None:
         """A datanode has finished a copy, or failed; a result nobody waits for is ignored."""
         self.repairer.finished(transfer_id, ok, now_ms)

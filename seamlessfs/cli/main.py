@@ -13,6 +13,7 @@ from seamlessfs.model.errors import SeamlessError
 COMMANDS = {
     "dfs": ("seamlessfs.cli.dfs.shell", "files: -ls -cat -put -get -mkdir -mv -cp -rm -du -stat -test ..."),
     "where": ("seamlessfs.cli.where", "where each replica of a file is, and what is still owed"),
+    "explain": ("seamlessfs.cli.explain", "why each replica of a block is where it is, and what happens next"),
     "health": ("seamlessfs.cli.health", "what the namenode has waiting, and what is stuck"),
     "mini": ("seamlessfs.cli.mini_command", "a whole cluster on this machine, in the foreground"),
     "namenode": ("seamlessfs.cli.daemons", "the metadata daemon"),

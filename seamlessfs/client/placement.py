@@ -19,6 +19,18 @@ def fetch_placement(client: Client, path: str) -> pb.GetPlacementResponseProto:
     return answer
 
 
+def fetch_explanation(client: Client, path: str = "", block_id: int = 0) -> pb.ExplainResponseProto:
+    """Why replicas are where they are, what is owed and what happens next: of a file, or of one block.
+
+    Raises:
+        FileNotFound: there is no such file or block. AccessDenied: a block is for superusers.
+    """
+    request = pb.ExplainRequestProto(path=path, block_id=block_id)
+    answer = client.namenode.channel.call(PLACEMENT_PROTOCOL, "explain", request)
+    assert isinstance(answer, pb.ExplainResponseProto)
+    return answer
+
+
 def fetch_traffic(client: Client) -> pb.GetTrafficResponseProto:
     """What crossed between IDCs as both ends counted it, and what is owed."""
     answer = client.namenode.channel.call(PLACEMENT_PROTOCOL, "getTraffic", pb.GetTrafficRequestProto())

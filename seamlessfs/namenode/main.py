@@ -36,6 +36,7 @@ from seamlessfs.namenode.audit import audited
 from seamlessfs.namenode.audit_file import AuditFile
 from seamlessfs.namenode.core import Core, mono_ms, wall_ms
 from seamlessfs.namenode.events import event
+from seamlessfs.namenode.explain_calls import ExplainCalls
 from seamlessfs.namenode.file_calls import FileCalls
 from seamlessfs.namenode.health import Health
 from seamlessfs.namenode.locate import Locator
@@ -183,7 +184,9 @@ class Namenode:
         return {
             CLIENT_PROTOCOL: audited(self.core, self.audit, calls) if self.audit is not None else calls,
             GET_USER_MAPPINGS_PROTOCOL: handlers(GET_USER_MAPPINGS_PROTOCOL, service),
-            PLACEMENT_PROTOCOL: handlers(PLACEMENT_PROTOCOL, PlacementCalls(self.core, self.control, self.health)),
+            PLACEMENT_PROTOCOL: handlers(
+                PLACEMENT_PROTOCOL, PlacementCalls(self.core, self.control, self.health), ExplainCalls(self.core)
+            ),
         }
 
     async def _listen(self) -> None:

@@ -67,6 +67,11 @@ def test_a_debt_that_cannot_be_paid_is_named_in_the_log_and_to_operators(
         urlopen(f"{cluster.http_url}/healthz", timeout=30)
     assert b"stuck: debt of block " in told.value.read()
     capsys.readouterr()
+    assert main(["explain", "-fs", cluster.url, "/owed"]) == 0
+    explained = capsys.readouterr().out
+    assert "under_replicated" in explained.splitlines()[2]
+    assert "  owed: 2 replicas over a>b\n" in explained
+    assert "  next: 2 replicas over a>b: wait until a datanode of b takes replicas again\n" in explained
     assert main(["health", "-fs", cluster.url]) == 3
     shown = capsys.readouterr().out
     assert shown.startswith("safe mode: off\n\nqueue ")

@@ -136,7 +136,7 @@ PROTOCOLS: Mapping[str, MethodTable] = MappingProxyType(
             _standard(user_mappings_pb2, "refreshUserToGroupsMappings refreshSuperUserGroupsConfiguration")
         ),
         RECONFIGURATION_PROTOCOL: MappingProxyType(_standard(reconfiguration_pb2, _RECONFIGURATION_METHODS)),
-        PLACEMENT_PROTOCOL: MappingProxyType(_standard(placement_pb2, "getPlacement getTraffic getHealth")),
+        PLACEMENT_PROTOCOL: MappingProxyType(_standard(placement_pb2, "getPlacement explain getTraffic getHealth")),
     }
 )
 """Per protocol the messages of each method."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18seamless/placement.proto\x12\x14seamlessfs.placement\"(\n\x18GetPlacementRequestProto\x12\x0c\n\x04path\x18\x01 \x01(\t\"\\\n\x0cReplicaProto\x12\x15\n\rdatanode_uuid\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x12\n\nstorage_id\x18\x04 \x01(\t\"Y\n\x11IdcPlacementProto\x12\x0b\n\x03idc\x18\x01 \x01(\t\x12\x0c\n\x04have\x18\x02 \x01(\r\x12\x0c\n\x04want\x18\x03 \x01(\r\x12\r\n\x05racks\x18\x04 \x01(\r\x12\x0c\n\x04owed\x18\x05 \x01(\r\"\x81\x02\n\x13\x42lockPlacementProto\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x18\n\x10generation_stamp\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0e\n\x06length\x18\x04 \x01(\x04\x12\r\n\x05state\x18\x05 \x01(\t\x12\x34\n\x08replicas\x18\x06 \x03(\x0b\x32\".seamlessfs.placement.ReplicaProto\x12\x35\n\x04idcs\x18\x07 \x03(\x0b\x32\'.seamlessfs.placement.IdcPlacementProto\x12\x11\n\tsatisfied\x18\x08 \x01(\x08\x12\x0f\n\x07reasons\x18\t \x03(\t\"\xb8\x01\n\x19GetPlacementResponseProto\x12\x10\n\x08inode_id\x18\x01 \x01(\x04\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x12\n\nwrite_mode\x18\x03 \x01(\t\x12\x0e\n\x06length\x18\x04 \x01(\x04\x12\x1a\n\x12under_construction\x18\x05 \x01(\x08\x12\x39\n\x06\x62locks\x18\x06 \x03(\x0b\x32).seamlessfs.placement.BlockPlacementProto\"\x17\n\x15GetHealthRequestProto\"9\n\nQueueProto\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06length\x18\x02 \x01(\x04\x12\r\n\x05\x62ound\x18\x03 \x01(\x04\"[\n\x0bOldestProto\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\x0e\n\x06\x61ge_ms\x18\x03 \x01(\x04\x12\x10\n\x08limit_ms\x18\x04 \x01(\x04\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\xaa\x01\n\x16GetHealthResponseProto\x12\x11\n\tsafe_mode\x18\x01 \x01(\x08\x12\x18\n\x10safe_mode_reason\x18\x02 \x01(\t\x12\x30\n\x06queues\x18\x03 \x03(\x0b\x32 .seamlessfs.placement.QueueProto\x12\x31\n\x06oldest\x18\x04 \x03(\x0b\x32!.seamlessfs.placement.OldestProto\"\x18\n\x16GetTrafficRequestProto\"\x9f\x01\n\x0cTrafficProto\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x15\n\rtraffic_class\x18\x03 \x01(\t\x12\x14\n\x0cpayload_sent\x18\x04 \x01(\x04\x12\x18\n\x10payload_received\x18\x05 \x01(\x04\x12\x11\n\twire_sent\x18\x06 \x01(\x04\x12\x15\n\rwire_received\x18\x07 \x01(\x04\"B\n\x13\x43ontrolTrafficProto\x12\x0b\n\x03idc\x18\x01 \x01(\t\x12\x0c\n\x04sent\x18\x02 \x01(\x04\x12\x10\n\x08received\x18\x03 \x01(\x04\"J\n\tDebtProto\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0e\n\x06\x62locks\x18\x03 \x01(\x04\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\"\xba\x01\n\x17GetTrafficResponseProto\x12\x33\n\x07traffic\x18\x01 \x03(\x0b\x32\".seamlessfs.placement.TrafficProto\x12:\n\x07\x63ontrol\x18\x02 \x03(\x0b\x32).seamlessfs.placement.ControlTrafficProto\x12.\n\x05\x64\x65\x62ts\x18\x03 \x03(\x0b\x32\x1f.seamlessfs.placement.DebtProtob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18seamless/placement.proto\x12\x14seamlessfs.placement\"(\n\x18GetPlacementRequestProto\x12\x0c\n\x04path\x18\x01 \x01(\t\"\\\n\x0cReplicaProto\x12\x15\n\rdatanode_uuid\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x12\n\nstorage_id\x18\x04 \x01(\t\"Y\n\x11IdcPlacementProto\x12\x0b\n\x03idc\x18\x01 \x01(\t\x12\x0c\n\x04have\x18\x02 \x01(\r\x12\x0c\n\x04want\x18\x03 \x01(\r\x12\r\n\x05racks\x18\x04 \x01(\r\x12\x0c\n\x04owed\x18\x05 \x01(\r\"\x81\x02\n\x13\x42lockPlacementProto\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x18\n\x10generation_stamp\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0e\n\x06length\x18\x04 \x01(\x04\x12\r\n\x05state\x18\x05 \x01(\t\x12\x34\n\x08replicas\x18\x06 \x03(\x0b\x32\".seamlessfs.placement.ReplicaProto\x12\x35\n\x04idcs\x18\x07 \x03(\x0b\x32\'.seamlessfs.placement.IdcPlacementProto\x12\x11\n\tsatisfied\x18\x08 \x01(\x08\x12\x0f\n\x07reasons\x18\t \x03(\t\"\xb8\x01\n\x19GetPlacementResponseProto\x12\x10\n\x08inode_id\x18\x01 \x01(\x04\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x12\n\nwrite_mode\x18\x03 \x01(\t\x12\x0e\n\x06length\x18\x04 \x01(\x04\x12\x1a\n\x12under_construction\x18\x05 \x01(\x08\x12\x39\n\x06\x62locks\x18\x06 \x03(\x0b\x32).seamlessfs.placement.BlockPlacementProto\"5\n\x13\x45xplainRequestProto\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x10\n\x08\x62lock_id\x18\x02 \x01(\x04\"\x94\x01\n\x14ReplicaStandingProto\x12\x33\n\x07replica\x18\x01 \x01(\x0b\x32\".seamlessfs.placement.ReplicaProto\x12\r\n\x05place\x18\x02 \x01(\t\x12\x10\n\x08standing\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x16\n\x0e\x64\x61tanode_state\x18\x05 \x01(\t\"=\n\tOwedProto\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x10\n\x08replicas\x18\x03 \x01(\r\"\xa9\x01\n\rNextStepProto\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x10\n\x08replicas\x18\x04 \x01(\r\x12\r\n\x05in_ms\x18\x05 \x01(\x04\x12\x0e\n\x06\x66or_ms\x18\x06 \x01(\x04\x12\r\n\x05\x61head\x18\x07 \x01(\x04\x12\x14\n\x0c\x66rom_address\x18\x08 \x01(\t\x12\x14\n\x0cto_addresses\x18\t \x03(\t\"\x81\x03\n\x15\x42lockExplanationProto\x12\x10\n\x08\x62lock_id\x18\x01 \x01(\x04\x12\x18\n\x10generation_stamp\x18\x02 \x01(\x04\x12\x0e\n\x06length\x18\x03 \x01(\x04\x12\r\n\x05state\x18\x04 \x01(\t\x12\x10\n\x08home_idc\x18\x05 \x01(\t\x12\x10\n\x08peer_idc\x18\x06 \x01(\t\x12\x35\n\x04idcs\x18\x07 \x03(\x0b\x32\'.seamlessfs.placement.IdcPlacementProto\x12\x11\n\tsatisfied\x18\x08 \x01(\x08\x12\x0f\n\x07reasons\x18\t \x03(\t\x12<\n\x08replicas\x18\n \x03(\x0b\x32*.seamlessfs.placement.ReplicaStandingProto\x12-\n\x04owed\x18\x0b \x03(\x0b\x32\x1f.seamlessfs.placement.OwedProto\x12\x31\n\x04next\x18\x0c \x03(\x0b\x32#.seamlessfs.placement.NextStepProto\"\xb6\x01\n\x14\x45xplainResponseProto\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x12\n\nwrite_mode\x18\x03 \x01(\t\x12\x0c\n\x04home\x18\x04 \x01(\t\x12\x0c\n\x04peer\x18\x05 \x01(\t\x12\x13\n\x0breplication\x18\x06 \x01(\r\x12;\n\x06\x62locks\x18\x07 \x03(\x0b\x32+.seamlessfs.placement.BlockExplanationProto\"\x17\n\x15GetHealthRequestProto\"9\n\nQueueProto\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06length\x18\x02 \x01(\x04\x12\r\n\x05\x62ound\x18\x03 \x01(\x04\"[\n\x0bOldestProto\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\x0e\n\x06\x61ge_ms\x18\x03 \x01(\x04\x12\x10\n\x08limit_ms\x18\x04 \x01(\x04\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\xaa\x01\n\x16GetHealthResponseProto\x12\x11\n\tsafe_mode\x18\x01 \x01(\x08\x12\x18\n\x10safe_mode_reason\x18\x02 \x01(\t\x12\x30\n\x06queues\x18\x03 \x03(\x0b\x32 .seamlessfs.placement.QueueProto\x12\x31\n\x06oldest\x18\x04 \x03(\x0b\x32!.seamlessfs.placement.OldestProto\"\x18\n\x16GetTrafficRequestProto\"\x9f\x01\n\x0cTrafficProto\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x15\n\rtraffic_class\x18\x03 \x01(\t\x12\x14\n\x0cpayload_sent\x18\x04 \x01(\x04\x12\x18\n\x10payload_received\x18\x05 \x01(\x04\x12\x11\n\twire_sent\x18\x06 \x01(\x04\x12\x15\n\rwire_received\x18\x07 \x01(\x04\"B\n\x13\x43ontrolTrafficProto\x12\x0b\n\x03idc\x18\x01 \x01(\t\x12\x0c\n\x04sent\x18\x02 \x01(\x04\x12\x10\n\x08received\x18\x03 \x01(\x04\"J\n\tDebtProto\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0e\n\x06\x62locks\x18\x03 \x01(\x04\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\"\xba\x01\n\x17GetTrafficResponseProto\x12\x33\n\x07traffic\x18\x01 \x03(\x0b\x32\".seamlessfs.placement.TrafficProto\x12:\n\x07\x63ontrol\x18\x02 \x03(\x0b\x32).seamlessfs.placement.ControlTrafficProto\x12.\n\x05\x64\x65\x62ts\x18\x03 \x03(\x0b\x32\x1f.seamlessfs.placement.DebtProtob\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,22 +42,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BLOCKPLACEMENTPROTO']._serialized_end=535
   _globals['_GETPLACEMENTRESPONSEPROTO']._serialized_start=538
   _globals['_GETPLACEMENTRESPONSEPROTO']._serialized_end=722
-  _globals['_GETHEALTHREQUESTPROTO']._serialized_start=724
-  _globals['_GETHEALTHREQUESTPROTO']._serialized_end=747
-  _globals['_QUEUEPROTO']._serialized_start=749
-  _globals['_QUEUEPROTO']._serialized_end=806
-  _globals['_OLDESTPROTO']._serialized_start=808
-  _globals['_OLDESTPROTO']._serialized_end=899
-  _globals['_GETHEALTHRESPONSEPROTO']._serialized_start=902
-  _globals['_GETHEALTHRESPONSEPROTO']._serialized_end=1072
-  _globals['_GETTRAFFICREQUESTPROTO']._serialized_start=1074
-  _globals['_GETTRAFFICREQUESTPROTO']._serialized_end=1098
-  _globals['_TRAFFICPROTO']._serialized_start=1101
-  _globals['_TRAFFICPROTO']._serialized_end=1260
-  _globals['_CONTROLTRAFFICPROTO']._serialized_start=1262
-  _globals['_CONTROLTRAFFICPROTO']._serialized_end=1328
-  _globals['_DEBTPROTO']._serialized_start=1330
-  _globals['_DEBTPROTO']._serialized_end=1404
-  _globals['_GETTRAFFICRESPONSEPROTO']._serialized_start=1407
-  _globals['_GETTRAFFICRESPONSEPROTO']._serialized_end=1593
+  _globals['_EXPLAINREQUESTPROTO']._serialized_start=724
+  _globals['_EXPLAINREQUESTPROTO']._serialized_end=777
+  _globals['_REPLICASTANDINGPROTO']._serialized_start=780
+  _globals['_REPLICASTANDINGPROTO']._serialized_end=928
+  _globals['_OWEDPROTO']._serialized_start=930
+  _globals['_OWEDPROTO']._serialized_end=991
+  _globals['_NEXTSTEPPROTO']._serialized_start=994
+  _globals['_NEXTSTEPPROTO']._serialized_end=1163
+  _globals['_BLOCKEXPLANATIONPROTO']._serialized_start=1166
+  _globals['_BLOCKEXPLANATIONPROTO']._serialized_end=1551
+  _globals['_EXPLAINRESPONSEPROTO']._serialized_start=1554
+  _globals['_EXPLAINRESPONSEPROTO']._serialized_end=1736
+  _globals['_GETHEALTHREQUESTPROTO']._serialized_start=1738
+  _globals['_GETHEALTHREQUESTPROTO']._serialized_end=1761
+  _globals['_QUEUEPROTO']._serialized_start=1763
+  _globals['_QUEUEPROTO']._serialized_end=1820
+  _globals['_OLDESTPROTO']._serialized_start=1822
+  _globals['_OLDESTPROTO']._serialized_end=1913
+  _globals['_GETHEALTHRESPONSEPROTO']._serialized_start=1916
+  _globals['_GETHEALTHRESPONSEPROTO']._serialized_end=2086
+  _globals['_GETTRAFFICREQUESTPROTO']._serialized_start=2088
+  _globals['_GETTRAFFICREQUESTPROTO']._serialized_end=2112
+  _globals['_TRAFFICPROTO']._serialized_start=2115
+  _globals['_TRAFFICPROTO']._serialized_end=2274
+  _globals['_CONTROLTRAFFICPROTO']._serialized_start=2276
+  _globals['_CONTROLTRAFFICPROTO']._serialized_end=2342
+  _globals['_DEBTPROTO']._serialized_start=2344
+  _globals['_DEBTPROTO']._serialized_end=2418
+  _globals['_GETTRAFFICRESPONSEPROTO']._serialized_start=2421
+  _globals['_GETTRAFFICRESPONSEPROTO']._serialized_end=2607
 # @@protoc_insertion_point(module_scope)

@@ -77,6 +77,106 @@ class GetPlacementResponseProto(_message.Message):
     blocks: _containers.RepeatedCompositeFieldContainer[BlockPlacementProto]
     def __init__(self, inode_id: _Optional[int] = ..., policy: _Optional[str] = ..., write_mode: _Optional[str] = ..., length: _Optional[int] = ..., under_construction: bool = ..., blocks: _Optional[_Iterable[_Union[BlockPlacementProto, _Mapping]]] = ...) -> None: ...
 
+class ExplainRequestProto(_message.Message):
+    __slots__ = ("path", "block_id")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    block_id: int
+    def __init__(self, path: _Optional[str] = ..., block_id: _Optional[int] = ...) -> None: ...
+
+class ReplicaStandingProto(_message.Message):
+    __slots__ = ("replica", "place", "standing", "detail", "datanode_state")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    STANDING_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    DATANODE_STATE_FIELD_NUMBER: _ClassVar[int]
+    replica: ReplicaProto
+    place: str
+    standing: str
+    detail: str
+    datanode_state: str
+    def __init__(self, replica: _Optional[_Union[ReplicaProto, _Mapping]] = ..., place: _Optional[str] = ..., standing: _Optional[str] = ..., detail: _Optional[str] = ..., datanode_state: _Optional[str] = ...) -> None: ...
+
+class OwedProto(_message.Message):
+    __slots__ = ("source", "target", "replicas")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    target: str
+    replicas: int
+    def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ..., replicas: _Optional[int] = ...) -> None: ...
+
+class NextStepProto(_message.Message):
+    __slots__ = ("step", "source", "target", "replicas", "in_ms", "for_ms", "ahead", "from_address", "to_addresses")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    IN_MS_FIELD_NUMBER: _ClassVar[int]
+    FOR_MS_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_FIELD_NUMBER: _ClassVar[int]
+    FROM_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    TO_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    step: str
+    source: str
+    target: str
+    replicas: int
+    in_ms: int
+    for_ms: int
+    ahead: int
+    from_address: str
+    to_addresses: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, step: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., replicas: _Optional[int] = ..., in_ms: _Optional[int] = ..., for_ms: _Optional[int] = ..., ahead: _Optional[int] = ..., from_address: _Optional[str] = ..., to_addresses: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BlockExplanationProto(_message.Message):
+    __slots__ = ("block_id", "generation_stamp", "length", "state", "home_idc", "peer_idc", "idcs", "satisfied", "reasons", "replicas", "owed", "next")
+    BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_STAMP_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    HOME_IDC_FIELD_NUMBER: _ClassVar[int]
+    PEER_IDC_FIELD_NUMBER: _ClassVar[int]
+    IDCS_FIELD_NUMBER: _ClassVar[int]
+    SATISFIED_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    OWED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    block_id: int
+    generation_stamp: int
+    length: int
+    state: str
+    home_idc: str
+    peer_idc: str
+    idcs: _containers.RepeatedCompositeFieldContainer[IdcPlacementProto]
+    satisfied: bool
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    replicas: _containers.RepeatedCompositeFieldContainer[ReplicaStandingProto]
+    owed: _containers.RepeatedCompositeFieldContainer[OwedProto]
+    next: _containers.RepeatedCompositeFieldContainer[NextStepProto]
+    def __init__(self, block_id: _Optional[int] = ..., generation_stamp: _Optional[int] = ..., length: _Optional[int] = ..., state: _Optional[str] = ..., home_idc: _Optional[str] = ..., peer_idc: _Optional[str] = ..., idcs: _Optional[_Iterable[_Union[IdcPlacementProto, _Mapping]]] = ..., satisfied: bool = ..., reasons: _Optional[_Iterable[str]] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStandingProto, _Mapping]]] = ..., owed: _Optional[_Iterable[_Union[OwedProto, _Mapping]]] = ..., next: _Optional[_Iterable[_Union[NextStepProto, _Mapping]]] = ...) -> None: ...
+
+class ExplainResponseProto(_message.Message):
+    __slots__ = ("path", "policy", "write_mode", "home", "peer", "replication", "blocks")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    WRITE_MODE_FIELD_NUMBER: _ClassVar[int]
+    HOME_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    REPLICATION_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    policy: str
+    write_mode: str
+    home: str
+    peer: str
+    replication: int
+    blocks: _containers.RepeatedCompositeFieldContainer[BlockExplanationProto]
+    def __init__(self, path: _Optional[str] = ..., policy: _Optional[str] = ..., write_mode: _Optional[str] = ..., home: _Optional[str] = ..., peer: _Optional[str] = ..., replication: _Optional[int] = ..., blocks: _Optional[_Iterable[_Union[BlockExplanationProto, _Mapping]]] = ...) -> None: ...
+
 class GetHealthRequestProto(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
