@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -58,6 +59,14 @@ def dfs(process: subprocess.Popen[str], *words: str) -> bytes:
     address = process.stdout.readline().split()[3]
     command = [sys.executable, "-m", "seamlessfs.cli.main", "dfs", "-fs", address, *words]
     return subprocess.run(command, capture_output=True, check=True, timeout=DEADLINE_S).stdout
+
+
+def test_its_web_port_is_said_and_answers(tmp_path: Path) -> None:
+    with mini(tmp_path) as process:
+        assert process.stdout is not None
+        command = next(line for line in process.stdout if " curl " in line)
+        with urlopen(command.split()[1], timeout=DEADLINE_S) as answer:
+            assert answer.read() == b"ok\n"
 
 
 def test_what_was_written_is_there_after_ctrl_c_and_a_second_start(tmp_path: Path) -> None:

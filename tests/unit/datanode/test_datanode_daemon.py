@@ -7,6 +7,8 @@ import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from control_server import ControlServer, until
@@ -195,6 +197,29 @@ async def test_refused(start: Start, control: ControlServer, case: str) -> None:
     datanode = await start()
     with pytest.raises(RegistrationRefused, match={"reason": "topology", "secret": "secret"}.get(case, "CID-other")):
         await asyncio.wait_for(datanode.wait(), 10)
+
+
+async def test_says_on_its_web_port_how_it_is(start: Start, control: ControlServer) -> None:
+    datanode = await start()
+    await until(lambda: control.of("block_report"))
+
+    def fetch() -> tuple[int, bytes]:
+        try:
+            with urlopen(f"http://127.1.1.1:{datanode.info_port}/healthz", timeout=20) as answer:
+                return answer.status, answer.read()
+        except HTTPError as error:
+            return error.code, error.read()
+
+    await until(lambda: datanode.registered)
+    assert await asyncio.to_thread(fetch) == (200, b"ok\n")
+    volume = datanode.store.disks.all[0]
+    volume.failed = True
+    assert await asyncio.to_thread(fetch) == (503, f"volume {volume.root} failed\n".encode())
+    volume.failed = False
+    await control.stop()
+    await until(lambda: not datanode.registered)
+    lost = f"not registered with namenode 127.0.0.1:{control.port}\n"
+    assert await asyncio.to_thread(fetch) == (503, lost.encode())
 
 
 async def test_answers_client_datanode_protocol(start: Start, control: ControlServer) -> None:
