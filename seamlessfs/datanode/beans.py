@@ -1,6 +1,7 @@
 """A datanode's figures as HDFS's beans: the same names, attributes and types.
 
-Wire: observed of stock 3.3.6. Only what is known here is said; what is a text of JSON there is one here.
+Wire: observed of stock 3.3.6. Only what is known here without looking at every replica is said;
+what is a text of JSON there is one here.
 """
 
 from __future__ import annotations
@@ -67,7 +68,6 @@ class DatanodeBeans:
         volumes = {volume: store.disks.report(volume) for volume in store.disks.usable()}
         return {
             str(volume.root): {
-                "numBlocks": sum(1 for _ in store.finalized_on(volume)),
                 "usedSpace": report.used,
                 "freeSpace": report.remaining,
                 "reservedSpace": self.datanode.settings.reserved_bytes,

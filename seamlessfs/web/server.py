@@ -80,6 +80,7 @@ class HttpServer:
             self._serve,
             handler_cancellation=True,
             access_log=None,
+            logger=logging.Logger("what peers say wrong", logging.CRITICAL),  # who knocks must not fill the log
             keepalive_timeout=limits.idle_timeout_s,
             lingering_time=0,
             max_line_size=limits.line_bytes,
@@ -107,13 +108,21 @@ class HttpServer:
         self.requests += 1
         if request.transport is not None:
             request.transport.set_write_buffer_limits(high=0)  # a write ends when the kernel has all of it
-        answer = await self._answer(request)
-        if isinstance(answer, Streamed):
-            return await self._stream(request, answer)
-        async with self._patience(request):
-            await answer.prepare(request)
-            await answer.write_eof()
-        return answer
+        try:
+            answer = await self._answer(request)
+            if isinstance(answer, Streamed):
+                return await self._stream(request, answer)
+            async with self._patience():
+                await answer.prepare(request)
+                await answer.write_eof()
+            return answer
+        except ConnectionError:
+            pass  # the peer has left, or has not read for too long
+        except Exception as error:  # noqa: BLE001 - behind the first byte nothing can be told but by cutting it short
+            self._log_failure(request, error)
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=500)  # which nobody gets
 
     async def _answer(self, request: web.BaseRequest) -> web.Response | Streamed:
         page = self._pages.get(request.path)
@@ -127,34 +136,33 @@ class HttpServer:
         except TimeoutError:
             return plain(f"No answer within {self._limits.answer_timeout_s:.0f} s.\n", 503)
         except Exception as error:  # noqa: BLE001 - whatever a page raises is that request's answer
-            event(LOG, "http_page_failed", logging.ERROR, exc_info=error, path=request.path, peer=request.remote)
+            self._log_failure(request, error)
             return plain("Internal error: the log of this daemon says which.\n", 500)
 
+    @staticmethod
+    def _log_failure(request: web.BaseRequest, error: Exception) -> None:
+        event(LOG, "http_page_failed", logging.ERROR, exc_info=error, path=request.path, peer=request.remote)
+
     async def _stream(self, request: web.BaseRequest, answer: Streamed) -> web.StreamResponse:
-        """An error behind the first byte can only be told by cutting the answer short."""
         response = web.StreamResponse(headers={"Content-Type": answer.content_type})
         async with contextlib.aclosing(answer.chunks) as chunks:
-            async with self._patience(request):
+            async with self._patience():
                 await response.prepare(request)
-            try:
+            if request.method != "HEAD":
                 async for chunk in chunks:
-                    async with self._patience(request):
+                    async with self._patience():
                         await response.write(chunk)
-            except Exception:
-                _cut(request)
-                raise
-            async with self._patience(request):
+            async with self._patience():
                 await response.write_eof()
         return response
 
     @contextlib.asynccontextmanager
-    async def _patience(self, request: web.BaseRequest) -> AsyncIterator[None]:
-        """Cuts off a peer that does not read."""
+    async def _patience(self) -> AsyncIterator[None]:
+        """Gives up a peer that does not read."""
         try:
             async with asyncio.timeout(self._limits.write_timeout_s):
                 yield
         except TimeoutError:
-            _cut(request)
             raise ConnectionResetError("the peer leaves its answer unread") from None
 
 
@@ -168,8 +176,3 @@ class _Dropped(asyncio.Protocol):
 def plain(text: str, status: int = 200) -> web.Response:
     """An answer for people: plain text."""
     return web.Response(text=text, status=status, headers={"X-Content-Type-Options": "nosniff"})
-
-
-def _cut(request: web.BaseRequest) -> None:
-    if request.transport is not None:
-        request.transport.abort()

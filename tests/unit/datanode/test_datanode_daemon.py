@@ -205,7 +205,7 @@ async def test_says_on_its_web_port_how_it_is(start: Start, control: ControlServ
 
     def fetch() -> tuple[int, bytes]:
         try:
-            with urlopen(f"http://127.1.1.1:{datanode.info_port}/healthz", timeout=20) as answer:
+            with urlopen(f"http://{datanode.settings.host}:{datanode.info_port}/healthz", timeout=20) as answer:
                 return answer.status, answer.read()
         except HTTPError as error:
             return error.code, error.read()

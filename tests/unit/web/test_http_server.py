@@ -108,6 +108,7 @@ async def test_a_stream_is_sent_while_it_is_made(start: Start) -> None:
         assert await reader.read() == b"second\n"
     assert made.is_set()
     writer.close()
+    assert await ask(server, "/", "HEAD") == (200, "")
 
 
 async def test_a_stream_ends_when_its_reader_leaves(start: Start) -> None:
@@ -133,7 +134,7 @@ async def test_a_stream_ends_when_its_reader_leaves(start: Start) -> None:
     assert closed.is_set()
 
 
-async def test_a_stream_that_fails_is_cut_short(start: Start) -> None:
+async def test_a_stream_that_fails_is_cut_short(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     async def chunks() -> AsyncGenerator[bytes, None]:
         yield b"half"
         raise OSError("no more")
@@ -151,11 +152,13 @@ async def test_a_stream_that_fails_is_cut_short(start: Start) -> None:
         except ConnectionResetError:
             pass
     assert not answer.endswith(b"0\r\n\r\n"), "a client must not take half for the whole"
+    assert "http_page_failed" in caplog.text
+    assert "no more" in caplog.text
     writer.close()
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_who_does_not_read_is_cut_off(start: Start, streamed: bool) -> None:
+async def test_who_does_not_read_is_cut_off(start: Start, streamed: bool, caplog: pytest.LogCaptureFixture) -> None:
     async def chunks() -> AsyncGenerator[bytes, None]:
         while True:
             yield b"x" * (1 << 20)
@@ -170,6 +173,7 @@ async def test_who_does_not_read_is_cut_off(start: Start, streamed: bool) -> Non
             while not server.requests or server.connections:
                 await asyncio.sleep(0.01)
     assert server.connections == 0
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: h\r\nX: "], ids=["nothing", "half a request"])
@@ -190,7 +194,9 @@ async def test_silence_is_not_waited_for(start: Start, said: bytes) -> None:
     ],
     ids=["line", "header", "headers", "no HTTP"],
 )
-async def test_requests_beyond_the_bounds_are_refused(start: Start, request_head: bytes) -> None:
+async def test_requests_beyond_the_bounds_are_refused(
+    start: Start, request_head: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     server = await start({"/": hello})
     reader, writer = await connect(server)
     writer.write(request_head)
@@ -198,6 +204,7 @@ async def test_requests_beyond_the_bounds_are_refused(start: Start, request_head
         assert (await reader.read()).startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
     writer.close()
     assert (await ask(server, "/"))[0] == 200
+    assert not caplog.records
 
 
 async def test_connections_are_bounded(start: Start) -> None:
