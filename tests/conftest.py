@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +78,13 @@ def java_shell(
     version = str(request.param)
     with JavaShell(peers, version, tmp_path_factory.mktemp(f"shell-{version}")) as shell:
         yield shell
+
+
+@pytest.fixture(scope="module")
+def socket_folder() -> Iterator[Path]:
+    """A folder for UNIX sockets: its name is short, as their paths must be, and only this user can write to it."""
+    with tempfile.TemporaryDirectory(prefix="sf-", dir="/tmp") as name:
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")

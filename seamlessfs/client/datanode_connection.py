@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import time
-from collections import deque
 from dataclasses import dataclass
 
+from seamlessfs.client.idle_streams import Address, IdleStreams
 from seamlessfs.model.cluster import DatanodeId, Link
 from seamlessfs.model.errors import CallTimeout
 from seamlessfs.net.stream import BlockingStream
 from seamlessfs.net.traffic import TrafficClass, TrafficCounter
 
-IDLE_S = 3.0
-"""A datanode waits 4 s for the next request on a connection; ours are given up before that."""
-IDLE_MAX = 64
-"""Idle connections of a process; more would only be open when many threads read from many datanodes at once."""
 WRITE_TIMEOUT_S = 480.0
 """A datanode that takes no byte for so long is taken for dead; HDFS waits as long."""
 SLOW_BYTES = 64 << 10
 """A replica that gives less within the time after which a reader looks for a quicker one counts as slow."""
-
-_Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +50,8 @@ class TransferMeter:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Idle:
-    """A connection on which a datanode waits for another request. Two are equal only if they are the same."""
-
-    address: _Address
-    since_mono_s: float
-    stream: BlockingStream
-
-
 class DatanodeConnector:
-    """Opens connections to datanodes and keeps idle ones of reads for a moment.
+    """Opens connections to datanodes and keeps idle ones of reads for a moment (`idle`).
 
     Thread-safe without a lock, and fork-safe: a child of a fork never uses its parent's connections.
 
@@ -94,7 +77,7 @@ class DatanodeConnector:
         self._use_hostname = use_hostname
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
-        self._idle_by_pid: dict[int, deque[_Idle]] = {}
+        self.idle = IdleStreams()
 
     @property
     def heartbeat_s(self) -> float:
@@ -138,26 +121,12 @@ class DatanodeConnector:
 
     def acquire_idle(self, datanode: DatanodeId) -> BlockingStream | None:
         """An idle connection that is still open, or None."""
-        idle, address = self._idle(), self._address(datanode)
-        for entry in reversed(list(idle)):
-            if entry.address != address or not _take(idle, entry):
-                continue
-            if time.monotonic() - entry.since_mono_s < IDLE_S and _is_quiet(entry.stream.socket):
-                return entry.stream
-            entry.stream.close()
-        return None
+        return self.idle.acquire(self._address(datanode))
 
     def release(self, datanode: DatanodeId, stream: BlockingStream) -> None:
         """Keeps a connection on which the datanode now waits for another request; gives up those kept for too long."""
         self.set_patience(stream, None)
-        idle, now_s = self._idle(), time.monotonic()
-        idle.append(_Idle(self._address(datanode), now_s, stream))
-        entries = list(idle)
-        for number, entry in enumerate(entries):
-            if len(entries) - number <= IDLE_MAX and now_s - entry.since_mono_s < IDLE_S:
-                return
-            if _take(idle, entry):
-                entry.stream.close()
+        self.idle.release(self._address(datanode), stream)
 
     def meter(self, stream: BlockingStream, kind: TrafficClass, *, sent: int = 0) -> TransferMeter | None:
         """Starts to count a transfer over `stream`; None where nothing is counted.
@@ -180,32 +149,7 @@ class DatanodeConnector:
 
     def close(self) -> None:
         """Closes the idle connections of this process."""
-        for entry in self._idle_by_pid.pop(os.getpid(), deque()):
-            entry.stream.close()
+        self.idle.close()
 
-    def _idle(self) -> deque[_Idle]:
-        """Idle connections of this process, oldest first."""
-        return self._idle_by_pid.setdefault(os.getpid(), deque())
-
-    def _address(self, datanode: DatanodeId) -> _Address:
+    def _address(self, datanode: DatanodeId) -> Address:
         return (datanode.hostname if self._use_hostname else datanode.ip, datanode.xfer_port)
-
-
-def _take(idle: deque[_Idle], entry: _Idle) -> bool:
-    """Removes an entry; False if another thread was faster."""
-    try:
-        idle.remove(entry)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_quiet(connection: socket.socket) -> bool:
-    """Whether an idle connection is open: bytes on it, or its end, mean that the datanode is through with it."""
-    try:
-        connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

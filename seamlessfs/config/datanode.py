@@ -42,6 +42,11 @@ class DatanodeSettings(BaseModel):
     ipc_port: Port = Field(9867, description="Port of ClientDatanodeProtocol.")
     location: str = Field("", description="`/IDC/rack`; counts only where the cluster's topology says nothing.")
     log_format: LogFormat = Field("text", description="Form of the log's lines: text or json.")
+    domain_socket_path: str = Field(
+        "",
+        description="UNIX socket for readers on this machine, who get the files of a replica instead of its bytes; "
+        "`_PORT` in it stands for the transfer port; empty: none (dfs.domain.socket.path).",
+    )
     port_file: Path | None = Field(None, description="JSON with the actual ports is written here once all listen.")
 
     max_xceivers: int = Field(
@@ -104,6 +109,13 @@ class DatanodeSettings(BaseModel):
     @classmethod
     def _numeric(cls, value: str) -> str:
         ipaddress.ip_address(value)
+        return value
+
+    @field_validator("domain_socket_path")
+    @classmethod
+    def _absolute_path(cls, value: str) -> str:
+        if value and (not value.startswith("/") or value.endswith("/")):
+            raise ValueError(f"domain_socket_path {value!r} is not the absolute path of a socket")
         return value
 
     @field_validator("location")

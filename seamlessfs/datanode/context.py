@@ -12,6 +12,7 @@ from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.datanode.ledger import Ledger
 from seamlessfs.datanode.open_pipelines import OpenPipelines
 from seamlessfs.datanode.replicas import ReplicaStore
+from seamlessfs.datanode.shm_registry import ShmRegistry
 from seamlessfs.model.cluster import DatanodeId, DatanodeInfo, Location
 from seamlessfs.net.stream import BlockingStream
 
@@ -57,6 +58,7 @@ class TransferContext:
     identity: Callable[[], DatanodeId]
     outgoing: OutgoingStreams = field(default_factory=OutgoingStreams)
     pipelines: OpenPipelines = field(default_factory=OpenPipelines)
+    shm: ShmRegistry = field(default_factory=ShmRegistry)
 
     def self_info(self) -> DatanodeInfo:
         """This datanode as it names itself to the next one."""

@@ -29,6 +29,8 @@ class ReplicaMap:
         self._listeners: tuple[Callable[[ReplicaChange], None], ...] = ()
         self._takeovers = [threading.Lock() for _ in range(TAKEOVER_LOCKS)]
         self._fences: dict[BlockId, GenerationStamp] = {}
+        self.revoke: Callable[[BlockId], None] = lambda block_id: None
+        """Told that a finalised replica is not to be used any more as it was: before its files change or go."""
 
     def add_listener(self, listener: Callable[[ReplicaChange], None]) -> None:
         """Every later change is told to `listener`, on the thread that made it."""
@@ -58,6 +60,8 @@ class ReplicaMap:
             present = self._replicas.get(old.block.id) is old
             if present:
                 self._replicas[old.block.id] = new
+        if present and old.state is ReplicaState.FINALIZED:
+            self.revoke(old.block.id)
         return present
 
     def takeover(self, block_id: BlockId) -> threading.Lock:
@@ -90,6 +94,7 @@ class ReplicaMap:
             if self._replicas.get(replica.block.id) is not replica:
                 return False
             del self._replicas[replica.block.id]
+        self.revoke(replica.block.id)
         self.tell(ReplicaChange(ChangeKind.DELETED, replica.volume.storage_id, replica.block))
         self._succeed(replica.block.id)
         return True
@@ -103,6 +108,7 @@ class ReplicaMap:
         """The replica does not fit its checksums: said now, and again after every full report."""
         with self._lock:
             replica.damaged = True
+        self.revoke(replica.block.id)
         self.tell(_corrupt(replica))
 
     def learn_digest(self, replica: Replica, xxh3: int) -> None:
@@ -148,6 +154,7 @@ class ReplicaMap:
             for replica in gone:
                 del self._replicas[replica.block.id]
         for replica in gone:
+            self.revoke(replica.block.id)
             if replica.writer is not None:
                 replica.writer.stop()
             self._succeed(replica.block.id)

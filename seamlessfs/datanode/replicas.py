@@ -19,7 +19,7 @@ from seamlessfs.datanode.volume import NOT_THE_DISK, PoolIdentity, Volume
 from seamlessfs.datanode.volumes import VolumeSet
 from seamlessfs.model.block import Block, Checksum, ReplicaState
 from seamlessfs.model.cluster import StorageReport
-from seamlessfs.model.errors import CorruptStore, FileAlreadyExists, ReplicaNotFound
+from seamlessfs.model.errors import CorruptStore, FileAlreadyExists, ReplicaNotFound, UnsupportedOperation
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PoolId
 
 
@@ -97,6 +97,29 @@ class ReplicaStore(ReplicaMap):
         except (FileNotFoundError, CorruptStore) as error:
             self._doubt(replica, error)
             raise ReplicaNotFound(f"Replica files of blk_{block.id} are gone or damaged: {error}") from error
+        except OSError as error:
+            self._doubt(replica, error)
+            raise
+
+    def open_final(self, block: Block) -> OpenReplica:
+        """Opens the files of a replica to hand them out: they must not change, so that only a finalised one will do.
+
+        Raises:
+            ReplicaNotFound: there is none. UnsupportedOperation: it is being written, damaged, or of another stamp.
+        """
+        replica = self.look(block.id)
+        name = f"blk_{block.id}_{block.generation_stamp}"
+        if replica is None:
+            raise ReplicaNotFound(f"Replica not found for {name}")
+        stamp = replica.current().generation_stamp
+        if replica.state is not ReplicaState.FINALIZED or replica.damaged or stamp != block.generation_stamp:
+            known = "damaged" if replica.damaged else replica.state.name
+            raise UnsupportedOperation(f"The files of {name} cannot be passed: its replica is {known}, stamp {stamp}")
+        try:
+            return OpenReplica.open(*replica.files, replica.block.length)
+        except (FileNotFoundError, CorruptStore) as error:
+            self._doubt(replica, error)
+            raise ReplicaNotFound(f"Replica files of {name} are gone or damaged: {error}") from error
         except OSError as error:
             self._doubt(replica, error)
             raise
@@ -280,6 +303,7 @@ class ReplicaStore(ReplicaMap):
             if storage_id and replica.volume.storage_id != storage_id:
                 return False
             del self._replicas[block_id]
+        self.revoke(block_id)
         block = replica.current()
         try:
             with self.disks.watching(replica.volume):

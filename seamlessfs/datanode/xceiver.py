@@ -1,4 +1,4 @@
-"""The transfer port: accepts connections and serves the operations on each, one thread a connection."""
+"""The transfer port, and the UNIX socket: accepts connections and serves the operations on each, a thread for each."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ from seamlessfs.datanode.log import event
 from seamlessfs.datanode.op_check import PipelineLoop, check_op
 from seamlessfs.datanode.receive import write_block
 from seamlessfs.datanode.send import read_block
+from seamlessfs.datanode.short_circuit import serve_local
 from seamlessfs.datanode.transfer import transfer_block
 from seamlessfs.model.errors import CallTimeout, ProtocolError, SeamlessError
+from seamlessfs.net.domain_socket import DomainListener, socket_path
 from seamlessfs.net.log_gate import LogGate
 from seamlessfs.net.stream import BlockingStream
-from seamlessfs.wire.pb.hadoop import datatransfer_pb2 as pb
 from seamlessfs.wire.xfer.ack import Status
-from seamlessfs.wire.xfer.delimited import encode_delimited
 from seamlessfs.wire.xfer.limits import op_bytes_max
+from seamlessfs.wire.xfer.op_header import OP_HEADER_BYTES, parse_op_header
 from seamlessfs.wire.xfer.ops import (
-    OP_HEADER_BYTES,
     BlockChecksumOp,
-    Op,
     Operation,
     ReadBlockOp,
     TransferBlockOp,
+    UnservedOp,
     WriteBlockOp,
     decode_op,
-    parse_op_header,
 )
 from seamlessfs.wire.xfer.response import OpResponse
 
@@ -47,8 +46,6 @@ EVICTION_WAIT_S = 5.0
 
 ACCEPT_RETRY_S = 0.1
 """Pause after a failed accept (no descriptors left), so that it does not spin."""
-
-_NO_DESCRIPTORS = "You cannot pass file descriptors over anything but a UNIX domain socket."
 
 
 class Refusal(enum.StrEnum):
@@ -64,7 +61,7 @@ class Refusal(enum.StrEnum):
 
 
 class TransferServer:
-    """Owns the listening socket, its thread, and the connections being served.
+    """Owns the listening sockets, their threads, and the connections being served.
 
     Attributes:
         refusals: how often each reason was used.
@@ -72,8 +69,9 @@ class TransferServer:
 
     def __init__(self, context: TransferContext) -> None:
         self._context = context
-        self._listener: socket.socket | None = None
-        self._acceptor: threading.Thread | None = None
+        self._listeners: list[socket.socket] = []
+        self._acceptors: list[threading.Thread] = []
+        self._domain_socket: DomainListener | None = None
         self._slots = threading.BoundedSemaphore(context.settings.max_xceivers)
         self._workers = ThreadPoolExecutor(context.settings.max_xceivers, thread_name_prefix="xceiver")
         self._guard = threading.Lock()
@@ -94,29 +92,38 @@ class TransferServer:
         """Listens; returns the port.
 
         Raises:
-            OSError: the address cannot be had.
+            OSError: the address cannot be had. ConfigurationError: the UNIX socket cannot be.
         """
         settings = self._context.settings
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         listener = socket.create_server(
             (settings.host, settings.xfer_port), family=family, backlog=BACKLOG, reuse_port=False
         )
-        self._listener = listener
-        self._acceptor = threading.Thread(target=self._accept, args=(listener,), name="xceiver-accept", daemon=True)
-        self._acceptor.start()
+        self._listeners.append(listener)
         port: int = listener.getsockname()[1]
+        if settings.domain_socket_path:
+            path = socket_path(settings.domain_socket_path, settings.advertised_xfer_port or port)
+            self._domain_socket = DomainListener(path, BACKLOG)
+            self._listeners.append(self._domain_socket.socket)
+            self._context.store.revoke = self._context.shm.revoke
+        for each in self._listeners:
+            acceptor = threading.Thread(target=self._accept, args=(each,), name="xceiver-accept", daemon=True)
+            self._acceptors.append(acceptor)
+            acceptor.start()
         return port
 
     def stop(self, grace_s: float) -> None:
         """Takes no more operations, lets those that run end for `grace_s`, then cuts them off."""
         self._stopping = True
         self._pause.set()
-        if self._listener is not None:
+        if self._domain_socket is not None:
+            self._domain_socket.unlink()
+        for listener in self._listeners:
             with contextlib.suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-        if self._acceptor is not None:
-            self._acceptor.join()
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        for acceptor in self._acceptors:
+            acceptor.join()
         with self._guard:
             self._cut(set(self._idle))
         self._workers.shutdown(wait=False, cancel_futures=True)
@@ -128,6 +135,7 @@ class TransferServer:
             with self._guard:
                 self._cut(self._busy.union(self._idle))
             waiter.join()
+        self._context.shm.close()
 
     def _await_workers(self, drained: threading.Event) -> None:
         self._workers.shutdown(wait=True)
@@ -148,7 +156,7 @@ class TransferServer:
                     event(logging.ERROR, "accept_failed", error=error)
                     self._pause.wait(ACCEPT_RETRY_S)
                 continue
-            peer = str(address[0])
+            peer = str(address[0]) if address else self._context.settings.host
             if not self._take_slot():
                 connection.close()
                 self._refuse(Refusal.ALL_BUSY, peer, f"{self._context.settings.max_xceivers} operations are running")
@@ -242,24 +250,11 @@ class TransferServer:
             return block_checksum(self._context, stream, op, peer)
         if isinstance(op, TransferBlockOp):
             return transfer_block(self._context, stream, op, peer)
-        return _refuse(stream, op.op)
-
-
-def _refuse(stream: BlockingStream, op: Op) -> bool:
-    """Answers what is not served here so that stock clients go on without it."""
-    if op is Op.REQUEST_SHORT_CIRCUIT_FDS:
-        stream.sendall(OpResponse(Status.ERROR, message=_NO_DESCRIPTORS).encode())
-    elif op is Op.REQUEST_SHORT_CIRCUIT_SHM:
-        refusal = pb.ShortCircuitShmResponseProto(status="ERROR_UNSUPPORTED", error=_NO_DESCRIPTORS)
-        stream.sendall(encode_delimited(refusal))
-    elif op is Op.RELEASE_SHORT_CIRCUIT_FDS:
-        released = pb.ReleaseShortCircuitAccessResponseProto(status="ERROR_UNSUPPORTED", error=_NO_DESCRIPTORS)
-        stream.sendall(encode_delimited(released))
-    else:
-        stream.sendall(
-            OpResponse(Status.ERROR_UNSUPPORTED, message=f"{op.name} is not supported by this datanode").encode()
-        )
-    return False
+        if isinstance(op, UnservedOp):
+            refusal = f"{op.op.name} is not supported by this datanode"
+            stream.sendall(OpResponse(Status.ERROR_UNSUPPORTED, message=refusal).encode())
+            return False
+        return serve_local(self._context, stream, op)
 
 
 def _origin(error: BaseException) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seamlessfs.journal import frames, record
-from seamlessfs.model.block import Checksum, ChecksumType
-from seamlessfs.model.ids import Txid
+from seamlessfs.model.block import Block, Checksum, ChecksumType, ExtendedBlock
+from seamlessfs.model.ids import BlockId, GenerationStamp, PoolId, Txid
 from seamlessfs.wire.checksum import encode_meta_header
+from seamlessfs.wire.xfer.short_circuit import ReleaseSlotOp, RequestFdsOp, RequestShmOp, ShmId, SlotId
 from tests.fuzz.targets import CLIENT_ID, PREAMBLE
 from tests.golden.frames import load
 
@@ -39,6 +40,8 @@ def _seeds(target: str) -> Iterator[bytes]:
         for golden in load("xfer"):
             yield golden.received if target in ("xfer_acks", "xfer_response", "delimited") else golden.sent
             yield golden.received[1:] if target == "xfer_response" else golden.sent[4:]
+        for request in _LOCAL_OPS:
+            yield request if target == "xfer_op" else request[4:]
     elif target in _BY_HAND:
         yield from _BY_HAND[target]
 
@@ -53,6 +56,13 @@ def _frames(stream: bytes) -> Iterator[bytes]:
         at += 4 + size
 
 
+_BLOCK = ExtendedBlock(PoolId("BP-1"), Block(BlockId(1 << 30), GenerationStamp(1001), 7))
+_SLOT = SlotId(ShmId(-1, 1 << 62), 127)
+_LOCAL_OPS = (
+    RequestFdsOp(_BLOCK, slot=_SLOT, sends_receipt=True).to_bytes(),
+    ReleaseSlotOp(_SLOT).to_bytes(),
+    RequestShmOp("client").to_bytes(),
+)
 _WRITES = record.encode({b"key": b"value", b"gone": None})
 _BY_HAND: dict[str, tuple[bytes, ...]] = {
     "checksums": (encode_meta_header(Checksum(ChecksumType.CRC32C, 512)), b"\x01\x00\x02\x04abcdabcdefgh"),

@@ -43,8 +43,10 @@ from seamlessfs.wire.rpc.server import ServerConnection
 from seamlessfs.wire.xfer import ops
 from seamlessfs.wire.xfer.ack import AckDecoder, PipelineAck
 from seamlessfs.wire.xfer.delimited import DelimitedBuffer
+from seamlessfs.wire.xfer.op_header import Op
 from seamlessfs.wire.xfer.packet import PacketDecoder, encode_packet_prefix
 from seamlessfs.wire.xfer.response import OpResponse, decode_read_status, encode_read_status
+from seamlessfs.wire.xfer.short_circuit import ReleaseResponse, ShmResponse
 
 Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {}
@@ -191,7 +193,7 @@ def xfer_op(data: bytes) -> None:
 
 @target
 def xfer_op_body(data: bytes) -> None:
-    for kind in ops.Op:
+    for kind in Op:
         with contextlib.suppress(ProtocolError):
             encode_again(ops.decode_op(kind, data))
 
@@ -209,6 +211,10 @@ def xfer_response(data: bytes) -> None:
         assert OpResponse.decode(DelimitedOne(response.encode()).body) == response
     with contextlib.suppress(ProtocolError):
         encode_read_status(decode_read_status(data))
+    for kind in (ShmResponse, ReleaseResponse):
+        with contextlib.suppress(ProtocolError):
+            answer = kind.decode(data)
+            assert kind.decode(DelimitedOne(answer.encode()).body) == answer
 
 
 @target

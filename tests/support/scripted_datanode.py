@@ -19,7 +19,8 @@ from seamlessfs.net.stream import BlockingStream
 from seamlessfs.wire.checksum import chunk_checksums, verify
 from seamlessfs.wire.xfer.ack import PipelineAck, Status
 from seamlessfs.wire.xfer.limits import op_bytes_max
-from seamlessfs.wire.xfer.ops import OP_HEADER_BYTES, Operation, ReadBlockOp, decode_op, parse_op_header
+from seamlessfs.wire.xfer.op_header import OP_HEADER_BYTES, parse_op_header
+from seamlessfs.wire.xfer.ops import Operation, ReadBlockOp, decode_op
 from seamlessfs.wire.xfer.packet import (
     LENGTHS_BYTES,
     Packet,

@@ -1,15 +1,11 @@
-"""Operations on a datanode's transfer port, and the answer to each.
-
-Shape: u16be version (28) | u8 opcode | varint length | message of the operation
+"""Operations on a datanode's transfer port. How one is framed: `op_header`; those of readers on the same machine:
+`short_circuit`.
 """
 
 from __future__ import annotations
 
 import enum
-import struct
 from dataclasses import dataclass, field
-
-from google.protobuf.message import Message
 
 from seamlessfs.model.block import Checksum, ChecksumType, ExtendedBlock
 from seamlessfs.model.cluster import DatanodeInfo
@@ -18,38 +14,18 @@ from seamlessfs.wire.convert.blocks import (
     datanode_info_from_pb,
     datanode_info_to_pb,
     extended_block_from_pb,
-    extended_block_to_pb,
     storage_type_from_pb,
     storage_types_from_pb,
 )
 from seamlessfs.wire.convert.integers import to_signed, to_unsigned
 from seamlessfs.wire.pb.hadoop import datatransfer_pb2 as pb
-from seamlessfs.wire.pb.hadoop import hdfs_pb2, security_pb2
-from seamlessfs.wire.xfer.delimited import DelimitedBuffer, encode_delimited, parse_message_with_text
+from seamlessfs.wire.pb.hadoop import hdfs_pb2
+from seamlessfs.wire.xfer.delimited import DelimitedBuffer, parse_message_with_text
 from seamlessfs.wire.xfer.limits import op_bytes_max
+from seamlessfs.wire.xfer.op_header import OP_HEADER_BYTES, Op, base_header, encode_op, parse_op_header
+from seamlessfs.wire.xfer.short_circuit import ReleaseSlotOp, RequestFdsOp, RequestShmOp
 
-TRANSFER_VERSION = 28
-_OP_HEADER = struct.Struct(">HB")
-OP_HEADER_BYTES = _OP_HEADER.size
 DEFAULT_STORAGE_TYPE = "DISK"
-_NO_TOKEN = security_pb2.TokenProto(identifier=b"", password=b"", kind="", service="")
-
-
-class Op(enum.IntEnum):
-    """Operations, numbered as on the wire."""
-
-    WRITE_BLOCK = 80
-    READ_BLOCK = 81
-    READ_METADATA = 82
-    REPLACE_BLOCK = 83
-    COPY_BLOCK = 84
-    BLOCK_CHECKSUM = 85
-    TRANSFER_BLOCK = 86
-    REQUEST_SHORT_CIRCUIT_FDS = 87
-    RELEASE_SHORT_CIRCUIT_FDS = 88
-    REQUEST_SHORT_CIRCUIT_SHM = 89
-    BLOCK_GROUP_CHECKSUM = 90
-    CUSTOM = 127
 
 
 class Stage(enum.IntEnum):
@@ -120,7 +96,7 @@ class WriteBlockOp:
             message.source.CopyFrom(datanode_info_to_pb(self.source))
         if self.storage_id is not None:
             message.storageId = self.storage_id
-        return _encode(Op.WRITE_BLOCK, message)
+        return encode_op(Op.WRITE_BLOCK, message)
 
     @classmethod
     def from_body(cls, body: bytes) -> WriteBlockOp:
@@ -164,7 +140,7 @@ class ReadBlockOp:
             len=to_unsigned(self.length),
             sendChecksums=self.send_checksums,
         )
-        return _encode(Op.READ_BLOCK, message)
+        return encode_op(Op.READ_BLOCK, message)
 
     @classmethod
     def from_body(cls, body: bytes) -> ReadBlockOp:
@@ -188,9 +164,9 @@ class BlockChecksumOp:
     def to_bytes(self) -> bytes:
         """The whole request."""
         message = pb.OpBlockChecksumProto(
-            header=_base_header(self.block), blockChecksumOptions=block_checksum_options(self.composite)
+            header=base_header(self.block), blockChecksumOptions=block_checksum_options(self.composite)
         )
-        return _encode(Op.BLOCK_CHECKSUM, message)
+        return encode_op(Op.BLOCK_CHECKSUM, message)
 
     @classmethod
     def from_body(cls, body: bytes) -> BlockChecksumOp:
@@ -223,7 +199,7 @@ class TransferBlockOp:
         )
         if self.handed_over:
             message.handedOver = True
-        return _encode(Op.TRANSFER_BLOCK, message)
+        return encode_op(Op.TRANSFER_BLOCK, message)
 
     @classmethod
     def from_body(cls, body: bytes) -> TransferBlockOp:
@@ -246,29 +222,18 @@ class UnservedOp:
     body: bytes = field(repr=False)
 
 
-Operation = WriteBlockOp | ReadBlockOp | BlockChecksumOp | TransferBlockOp | UnservedOp
+_Served = WriteBlockOp | ReadBlockOp | BlockChecksumOp | TransferBlockOp | RequestFdsOp | ReleaseSlotOp | RequestShmOp
+Operation = _Served | UnservedOp
 
-_BODIES: dict[Op, type[WriteBlockOp | ReadBlockOp | BlockChecksumOp | TransferBlockOp]] = {
+_BODIES: dict[Op, type[_Served]] = {
     Op.WRITE_BLOCK: WriteBlockOp,
     Op.READ_BLOCK: ReadBlockOp,
     Op.BLOCK_CHECKSUM: BlockChecksumOp,
     Op.TRANSFER_BLOCK: TransferBlockOp,
+    Op.REQUEST_SHORT_CIRCUIT_FDS: RequestFdsOp,
+    Op.RELEASE_SHORT_CIRCUIT_FDS: ReleaseSlotOp,
+    Op.REQUEST_SHORT_CIRCUIT_SHM: RequestShmOp,
 }
-
-
-def parse_op_header(data: bytes | bytearray | memoryview) -> Op:
-    """Reads the three bytes that an operation begins with.
-
-    Raises:
-        ProtocolError: another version, or an operation that does not exist. Stock closes without an answer.
-    """
-    version, opcode = _OP_HEADER.unpack_from(data)
-    if version != TRANSFER_VERSION:
-        raise ProtocolError(f"transfer protocol version {version}; {TRANSFER_VERSION} is spoken here")
-    try:
-        return Op(opcode)
-    except ValueError as error:
-        raise ProtocolError(f"operation {opcode} does not exist in transfer protocol {TRANSFER_VERSION}") from error
 
 
 def decode_op(op: Op, body: bytes) -> Operation:
@@ -322,16 +287,8 @@ def checksum_from_pb(message: pb.ChecksumProto) -> Checksum:
     return Checksum(ChecksumType(message.type), message.bytesPerChecksum)
 
 
-def _encode(op: Op, message: Message) -> bytes:
-    return _OP_HEADER.pack(TRANSFER_VERSION, op) + encode_delimited(message)
-
-
-def _base_header(block: ExtendedBlock) -> pb.BaseHeaderProto:
-    return pb.BaseHeaderProto(block=extended_block_to_pb(block), token=_NO_TOKEN)
-
-
 def _client_header(block: ExtendedBlock, client_name: str) -> pb.ClientOperationHeaderProto:
-    return pb.ClientOperationHeaderProto(baseHeader=_base_header(block), clientName=client_name)
+    return pb.ClientOperationHeaderProto(baseHeader=base_header(block), clientName=client_name)
 
 
 def block_checksum_options(composite: bool) -> hdfs_pb2.BlockChecksumOptionsProto:

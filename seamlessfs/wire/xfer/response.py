@@ -42,6 +42,7 @@ class OpResponse:
     Attributes:
         first_bad_link: `ip:port` of the datanode at which a pipeline could not be made; None when not sent.
         message: why it failed, for a person.
+        access_version: format of the files whose descriptors follow, or of those that cannot be passed.
     """
 
     status: Status
@@ -49,6 +50,7 @@ class OpResponse:
     message: str | None = None
     read_info: ReadChecksumInfo | None = None
     block_checksum: BlockChecksum | None = None
+    access_version: int | None = None
 
     def encode(self) -> bytes:
         """The answer as it is sent, with its length."""
@@ -62,6 +64,8 @@ class OpResponse:
             message.readOpChecksumInfo.chunkOffset = self.read_info.chunk_offset
         if self.block_checksum is not None:
             message.checksumResponse.CopyFrom(_block_checksum_to_pb(self.block_checksum))
+        if self.access_version is not None:
+            message.shortCircuitAccessVersion = self.access_version
         return encode_delimited(message)
 
     @classmethod
@@ -82,6 +86,7 @@ class OpResponse:
             message.message if message.HasField("message") else None,
             read_info,
             _block_checksum_from_pb(message.checksumResponse) if message.HasField("checksumResponse") else None,
+            message.shortCircuitAccessVersion if message.HasField("shortCircuitAccessVersion") else None,
         )
 
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from seamlessfs.client import datanode_connection
-from seamlessfs.client.datanode_connection import IDLE_MAX, DatanodeConnector
+from seamlessfs.client import idle_streams
+from seamlessfs.client.datanode_connection import DatanodeConnector
+from seamlessfs.client.idle_streams import IDLE_MAX
 from seamlessfs.model.cluster import DatanodeId
 from seamlessfs.model.ids import DatanodeUuid
 from seamlessfs.net.stream import BlockingStream
@@ -53,7 +54,7 @@ def test_stale_connection_is_closed_instead_of_used(
     stale = [connector.connect(datanode) for _ in range(2)]
     for stream in stale:
         connector.release(datanode, stream)
-    monkeypatch.setattr(datanode_connection, "IDLE_S", 0.0)
+    monkeypatch.setattr(idle_streams, "IDLE_S", 0.0)
     assert connector.acquire_idle(datanode) is None
     assert not any(map(is_open, stale))
     expired, fresh = connector.connect(datanode), connector.connect(datanode)

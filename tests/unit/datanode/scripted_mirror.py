@@ -11,7 +11,7 @@ from seamlessfs.model.cluster import DatanodeId, DatanodeInfo, Location
 from seamlessfs.model.ids import DatanodeUuid
 from seamlessfs.net.stream import BlockingStream
 from seamlessfs.wire.xfer.ack import PipelineAck, Status
-from seamlessfs.wire.xfer.ops import OP_HEADER_BYTES
+from seamlessfs.wire.xfer.op_header import OP_HEADER_BYTES
 from seamlessfs.wire.xfer.response import OpResponse
 
 

@@ -21,7 +21,8 @@ from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp
 from seamlessfs.wire.pb.hadoop import datatransfer_pb2 as pb
 from seamlessfs.wire.xfer.ack import Status
 from seamlessfs.wire.xfer.delimited import encode_delimited, encode_varint
-from seamlessfs.wire.xfer.ops import Op, ReadBlockOp, Stage, TransferBlockOp, WriteBlockOp
+from seamlessfs.wire.xfer.op_header import Op
+from seamlessfs.wire.xfer.ops import ReadBlockOp, Stage, TransferBlockOp, WriteBlockOp
 from seamlessfs.wire.xfer.packet import PacketHeader, encode_packet_prefix
 from seamlessfs.wire.xfer.response import OpResponse
 from tests.support.observe import until

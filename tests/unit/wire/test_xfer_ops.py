@@ -13,9 +13,9 @@ from seamlessfs.model.errors import ProtocolError
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PoolId
 from seamlessfs.wire.pb.hadoop import datatransfer_pb2 as pb
 from seamlessfs.wire.xfer.ack import Status
+from seamlessfs.wire.xfer.op_header import Op
 from seamlessfs.wire.xfer.ops import (
     BlockChecksumOp,
-    Op,
     OpDecoder,
     Operation,
     ReadBlockOp,
@@ -119,7 +119,7 @@ def test_negative_longs_survive() -> None:
 
 
 def test_operations_without_a_form_here_are_named() -> None:
-    assert OpDecoder().feed(b"\0\x1c\x57\x03abc") == UnservedOp(Op.REQUEST_SHORT_CIRCUIT_FDS, b"abc")
+    assert OpDecoder().feed(b"\0\x1c\x54\x03abc") == UnservedOp(Op.COPY_BLOCK, b"abc")
 
 
 @pytest.mark.parametrize(
