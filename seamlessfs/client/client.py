@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,6 +44,12 @@ class Client:
     def traffic(self) -> TrafficCounter | None:
         """File data sent and received per link, if a topology is configured."""
         return self.session.traffic
+
+    @property
+    def local_reads(self) -> Mapping[str, int]:
+        """Reads of files on this machine in this process, and by reason those that went over the network instead."""
+        local = self.session.short_circuit
+        return {} if local is None else {str(outcome): count for outcome, count in local.counts.items()}
 
     def close(self) -> None:
         self.session.close()

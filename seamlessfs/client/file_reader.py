@@ -33,6 +33,9 @@ LENGTH_WAITS_S = (0.3, 0.6, 1.2, 2.4)
 PREFETCH_BLOCKS = 10
 """Blocks whose locations are asked for at a time, as the Java client does."""
 
+MAP_BYTES_MIN = 128 << 10
+"""Less than that is copied sooner than mapped."""
+
 log = logging.getLogger(__name__)
 
 
@@ -126,6 +129,26 @@ class FileReader:
             self._fill(offset, buffer[:size], parallel)
         return size
 
+    def read_buffer(self, offset: int, length: int) -> memoryview:
+        """Bytes [offset, offset + length) to be read only, fewer at the end of the file; see `pread`.
+
+        Where they are in one block with a replica on this machine, they are its file's own memory: verified now, and
+        not copied. Memory that the system takes back meanwhile is read from the disk again, unverified, and a disk
+        that fails then ends the process (SIGBUS).
+
+        Owner: the caller; the memory stays as long as the buffer is referred to, even when the file is deleted.
+        """
+        size = self._size_from(offset, length)
+        local = self._session.short_circuit
+        if local is not None and size >= MAP_BYTES_MIN:
+            part, *more = self._ranges(offset, size, size)
+            decision = decide(part.located, Attempts(), self._suspects)
+            if not more and isinstance(decision, ReadReplica):
+                mapped = local.map(decision.replica, part.located.block, part.start, part.length)
+                if mapped is not None:
+                    return mapped
+        return memoryview(self.pread(offset, size))
+
     def close(self) -> None:
         """Closes the connection that a sequential read may have left open."""
         self._closed = True
@@ -148,7 +171,7 @@ class FileReader:
         return max(0, min(offset + length, self.length) - offset)
 
     def _fill(self, offset: int, view: memoryview, parallel: bool) -> None:
-        ranges = self._ranges(offset, len(view))
+        ranges = self._ranges(offset, len(view), self._session.options.stripe_bytes)
         if parallel and len(ranges) > 1:
             self._fill_in_parallel(offset, view, ranges)
             return
@@ -175,8 +198,8 @@ class FileReader:
             if error is not None:
                 raise error
 
-    def _ranges(self, offset: int, length: int) -> tuple[BlockRange, ...]:
-        layout, stripe_bytes = self._layout, self._session.options.stripe_bytes
+    def _ranges(self, offset: int, length: int, stripe_bytes: int) -> tuple[BlockRange, ...]:
+        layout = self._layout
         while True:
             ranges, missing = layout.plan(offset, length, stripe_bytes)
             if missing is None:
@@ -200,6 +223,8 @@ class FileReader:
             decision = decide(part.located, attempts, self._suspects)
             if isinstance(decision, ReadReplica):
                 rest = BlockRange(part.located, part.start + done, part.length - done)
+                if self._read_file_of(decision.replica, rest, view[done:]):
+                    return
                 got, attempts = self._try_replica(decision, rest, view[done:], attempts, stream_on)
                 done += got
             elif isinstance(decision, RefetchLocations):
@@ -207,6 +232,11 @@ class FileReader:
                 part, attempts = self._refetch(part), attempts.refetched()
             else:
                 raise NoLiveReplica(explain(part.located, attempts, self.path))
+
+    def _read_file_of(self, replica: ReplicaLocation, part: BlockRange, view: memoryview) -> bool:
+        """Reads from a replica's file if it is on this machine; False: it has to be asked for over the network."""
+        local = self._session.short_circuit
+        return local is not None and local.read_into(replica, part.located.block, part.start, view[: part.length])
 
     def _refetch(self, part: BlockRange) -> BlockRange:
         self._suspects = self._slow = frozenset()

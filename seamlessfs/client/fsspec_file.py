@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from fsspec.spec import AbstractBufferedFile
 
 from seamlessfs.client.client import Client
-from seamlessfs.client.file_reader import FileReader
+from seamlessfs.client.file_reader import MAP_BYTES_MIN, FileReader
 from seamlessfs.client.file_writer import FileWriter
 
 
@@ -75,6 +75,27 @@ class SeamlessFile(AbstractBufferedFile):  # type: ignore[misc]
     def _fetch_range(self, start: int, end: int) -> bytes:
         assert self._reader is not None
         return self._reader.pread(start, end - start)
+
+    def readinto(self, b: Any) -> int:
+        """As `read`, straight into the buffer where that is longer than what is read ahead."""
+        view = memoryview(b).cast("B")
+        if self._reader is None or self.closed or len(view) < self.blocksize:
+            return int(super().readinto(b))
+        size = self._reader.pread_into(self.loc, view)
+        self.loc += size
+        return size
+
+    def read_buffer(self, nbytes: int | None = None) -> memoryview:
+        """As `read`, a buffer that may be the memory of a file on this machine; see `FileReader.read_buffer`.
+
+        pyarrow looks for this method: what it reads through fsspec then needs no copy.
+        """
+        length = self.size - self.loc if nbytes is None or nbytes < 0 else nbytes
+        if self._reader is None or self.closed or length < MAP_BYTES_MIN:
+            return memoryview(self.read(length))
+        buffer = self._reader.read_buffer(self.loc, length)
+        self.loc += len(buffer)
+        return buffer
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         if self.closed:

@@ -42,6 +42,9 @@ class ClientOptions:
         timeout_per_target_s: added to it for each datanode of a pipeline.
         replacement_policy: when a datanode that a pipeline loses is replaced: ALWAYS, DEFAULT, NEVER.
         replacement_best_effort: write on with fewer datanodes when no replacement can be had.
+        short_circuit: read replicas on this machine from their files, where its datanode passes them.
+        domain_socket_path: UNIX socket of the datanode on this machine; `_PORT` stands for its transfer port.
+        short_circuit_skip_checksum: take what is in such files for right, unverified.
         topology_file: rules that map addresses to places; given, the client counts its bytes per link.
     """
 
@@ -67,6 +70,9 @@ class ClientOptions:
     timeout_per_target_s: float = 5.0
     replacement_policy: ReplacementPolicy = ReplacementPolicy.DEFAULT
     replacement_best_effort: bool = True
+    short_circuit: bool = False
+    domain_socket_path: str = ""
+    short_circuit_skip_checksum: bool = False
     topology_file: str | None = None
 
     def __post_init__(self) -> None:
@@ -82,6 +88,11 @@ class ClientOptions:
             raise ConfigurationError(f"timeout_per_target_s is {self.timeout_per_target_s}; the least is 0 seconds")
         if self.hedge_after_s < 0:
             raise ConfigurationError(f"hedge_after_s is {self.hedge_after_s}; it must be 0 (never) or more seconds")
+        if self.short_circuit and not self.domain_socket_path.startswith("/"):
+            raise ConfigurationError(
+                f"short_circuit is on and domain_socket_path is {self.domain_socket_path!r}: give the absolute path of "
+                "the datanode's UNIX socket (Hadoop: dfs.domain.socket.path)"
+            )
         if not 0 <= self.umask <= 0o777:
             raise ConfigurationError(f"umask is {self.umask:o}; expected an octal number from 000 to 777")
 
@@ -166,6 +177,9 @@ def client_settings(configuration: HadoopConfiguration) -> dict[str, Any]:
         "read_timeout_s": configuration.duration_s("dfs.client.socket-timeout"),
         "hedge_after_s": configuration.duration_s("dfs.client.hedged.read.threshold.millis"),
         "use_datanode_hostname": configuration.flag("dfs.client.use.datanode.hostname"),
+        "short_circuit": configuration.flag("dfs.client.read.shortcircuit"),
+        "domain_socket_path": configuration.get("dfs.domain.socket.path"),
+        "short_circuit_skip_checksum": configuration.flag("dfs.client.read.shortcircuit.skip.checksum"),
         "replacement_policy": _replacement_policy(configuration),
         "replacement_best_effort": configuration.flag(f"{_REPLACEMENT}.best-effort"),
     }

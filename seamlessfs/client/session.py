@@ -15,6 +15,7 @@ from seamlessfs.client.leases import TICK_S, LeaseKeeper
 from seamlessfs.client.namenode import NamenodeClient
 from seamlessfs.client.options import ClientOptions
 from seamlessfs.client.rpc import RpcChannel
+from seamlessfs.client.short_circuit import ShortCircuit
 from seamlessfs.config.topology import TopologyRules, load_topology
 from seamlessfs.model.block import Checksum, ChecksumType
 from seamlessfs.model.status import ServerDefaults
@@ -69,6 +70,7 @@ class Session:
         )
         topology = load_topology(Path(options.topology_file)) if options.topology_file else None
         self._connector = PerProcess(lambda: _connector(options, topology))
+        self._short_circuit = PerProcess(self._make_short_circuit)
         self._name = PerProcess(lambda: f"seamlessfs_{os.getpid()}_{uuid.uuid4().hex[:16]}")
         self._pool = PerProcess(lambda: ThreadPoolExecutor(options.parallel_reads, "seamlessfs-read"))
         self._leases = PerProcess(self._keep_leases)
@@ -82,6 +84,17 @@ class Session:
     def traffic(self) -> TrafficCounter | None:
         """What this process sent and received, if a topology is configured."""
         return self.connector.traffic
+
+    def _make_short_circuit(self) -> ShortCircuit:
+        options = self.options
+        return ShortCircuit(
+            options.domain_socket_path, self.client_name, verify=not options.short_circuit_skip_checksum
+        )
+
+    @property
+    def short_circuit(self) -> ShortCircuit | None:
+        """The way to the files of replicas on this machine, if it is switched on."""
+        return self._short_circuit.get() if self.options.short_circuit else None
 
     @property
     def client_name(self) -> str:
@@ -131,6 +144,9 @@ class Session:
         leases = self._leases.take()
         if leases is not None:
             leases.close()
+        short_circuit = self._short_circuit.take()
+        if short_circuit is not None:
+            short_circuit.close()
         self.connector.close()
         self.namenode.close()
 

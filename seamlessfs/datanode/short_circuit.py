@@ -8,7 +8,8 @@ import socket
 
 from seamlessfs.datanode.context import TransferContext
 from seamlessfs.datanode.open_replica import OpenReplica
-from seamlessfs.model.errors import CallTimeout, IllegalArgument, ReplicaNotFound, SeamlessError, UnsupportedOperation
+from seamlessfs.model.errors import IllegalArgument, ReplicaNotFound, SeamlessError, UnsupportedOperation
+from seamlessfs.net.domain_socket import send_descriptors
 from seamlessfs.net.stream import BlockingStream
 from seamlessfs.wire.xfer.ack import Status
 from seamlessfs.wire.xfer.response import OpResponse
@@ -125,16 +126,3 @@ def _make_segment(context: TransferContext, stream: BlockingStream, op: RequestS
     finally:
         os.close(fd)
     return False
-
-
-def send_descriptors(stream: BlockingStream, fds: tuple[int, ...], data: bytes) -> None:
-    """Passes descriptors with the one byte that carries them.
-
-    Raises:
-        ConnectionError: the connection broke. CallTimeout: the peer took nothing in time.
-    """
-    try:
-        socket.send_fds(stream.socket, [data], fds, socket.MSG_NOSIGNAL)
-    except BlockingIOError as error:
-        raise CallTimeout(f"a local reader took nothing for {stream.write_timeout_s:g} s") from error
-    stream.count(sent=len(data))

@@ -1,4 +1,4 @@
-"""A UNIX socket by which processes of one machine find each other: where it may be, and who made it."""
+"""A UNIX socket by which processes of one machine find each other and pass descriptors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from seamlessfs.model.errors import ConfigurationError
+from seamlessfs.model.errors import CallTimeout, ConfigurationError, ProtocolError
+from seamlessfs.net.stream import BlockingStream
 
 PATH_BYTES_MAX = 107
 """What the kernel's address of a UNIX socket holds, without the zero behind it."""
@@ -122,3 +123,54 @@ def _remove_abandoned(path: Path) -> None:
                     f"UNIX socket {path} is in use: give each datanode of a machine its own, with _PORT in its name"
                 )
         os.unlink(path)
+
+
+def connect_domain_socket(path: Path, timeout_s: float) -> BlockingStream:
+    """Connects to a UNIX socket at a safe path.
+
+    Raises:
+        OSError: nobody listens there, or it may not be used. ConfigurationError: the path is not safe.
+    """
+    require_safe_path(path)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout_s)
+        connection.connect(os.fspath(path))
+        return BlockingStream(connection, read_timeout_s=timeout_s, write_timeout_s=timeout_s)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def receive_descriptors(stream: BlockingStream, count: int) -> tuple[bytes, list[int]]:
+    """The byte behind an answer and the descriptors that come with it; the caller closes them.
+
+    Raises:
+        ConnectionError: the connection broke. CallTimeout: nothing came in time.
+        ProtocolError: other than `count` descriptors came, as from a process that has too many open.
+    """
+    try:
+        data, fds, _, _ = socket.recv_fds(stream.socket, 1, count, socket.MSG_CMSG_CLOEXEC)
+    except BlockingIOError as error:
+        raise CallTimeout(f"{stream.peer} passed nothing for {stream.read_timeout_s:g} s") from error
+    stream.count(received=len(data))
+    if len(data) == 1 and len(fds) == count:
+        return data, fds
+    for fd in fds:
+        os.close(fd)
+    if not data:
+        raise ConnectionResetError(f"{stream.peer} ended the stream instead of passing descriptors")
+    raise ProtocolError(f"{stream.peer} passed {len(fds)} descriptors instead of {count}")
+
+
+def send_descriptors(stream: BlockingStream, fds: tuple[int, ...], data: bytes) -> None:
+    """Passes descriptors with the one byte that carries them.
+
+    Raises:
+        ConnectionError: the connection broke. CallTimeout: the peer took nothing in time.
+    """
+    try:
+        socket.send_fds(stream.socket, [data], fds, socket.MSG_NOSIGNAL)
+    except BlockingIOError as error:
+        raise CallTimeout(f"{stream.peer} took nothing for {stream.write_timeout_s:g} s") from error
+    stream.count(sent=len(data))

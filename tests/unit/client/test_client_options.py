@@ -69,6 +69,18 @@ def test_a_hadoop_directory_is_enough(tmp_path: Path) -> None:
     assert options.use_datanode_hostname is True
 
 
+def test_short_circuit_reads_as_hadoop_configures_them(tmp_path: Path) -> None:
+    keys = {"dfs_client_read_shortcircuit": "true", "dfs_domain_socket_path": "/run/hdfs/dn._PORT"}
+    skip = {"dfs_client_read_shortcircuit_skip_checksum": "true"}
+    options = make_options(authority="nn", hadoop_conf_dir=hadoop(tmp_path, **keys, **skip), environment=NOTHING)
+    assert options.short_circuit
+    assert options.short_circuit_skip_checksum
+    assert options.domain_socket_path == "/run/hdfs/dn._PORT"
+    assert not ClientOptions.from_url("seamless://nn/", environment=NOTHING).short_circuit
+    with pytest.raises(ConfigurationError, match=r"give the absolute path .*dfs\.domain\.socket\.path"):
+        ClientOptions.from_url("seamless://nn/", short_circuit=True, environment=NOTHING)
+
+
 def test_arguments_win_over_the_hadoop_directory(tmp_path: Path) -> None:
     folder = hadoop(tmp_path, fs_defaultFS="hdfs://cluster", dfs_replication="2")
     options = make_options(authority="other:1", hadoop_conf_dir=folder, replication=1, environment=NOTHING)
