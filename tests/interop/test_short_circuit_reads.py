@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import threading
 import time
 import uuid
@@ -23,6 +24,8 @@ from seamlessfs.client.options import ClientOptions
 from seamlessfs.client.short_circuit import AVOID_S
 from seamlessfs.filesystem import SeamlessFileSystem
 from tests.support.observe import until
+from tests.support.peer_files import PeerFiles, class_path
+from tests.support.stock_hdfs import LOG_FORMAT
 
 BLOCK_BYTES = 1 << 20
 DATA = random.Random(11).randbytes(3 * BLOCK_BYTES + 12_345)
@@ -49,6 +52,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, socket_folder: Path) -> It
 def connect(cluster: MiniCluster, socket_folder: Path, **options: object) -> Client:
     given = {"short_circuit": True, "domain_socket_path": f"{socket_folder}/dn_PORT", "block_size_bytes": BLOCK_BYTES}
     return Client(ClientOptions.from_url(cluster.url, **(given | options)))
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine even the nearest datanode takes its time: what is counted must not depend on that."""
+    monkeypatch.setattr("seamlessfs.client.local_datanode.TIMEOUT_S", 60.0)
 
 
 @pytest.fixture
@@ -218,8 +227,9 @@ def test_a_file_that_is_being_written_is_read_over_the_network(client: Client) -
 
 @pytest.mark.parametrize("obstacle", ["missing", "refused", "unsafe", "silent"])
 def test_a_socket_that_cannot_be_used_is_counted_and_nothing_fails(
-    cluster: MiniCluster, socket_folder: Path, path: str, obstacle: str
+    cluster: MiniCluster, socket_folder: Path, path: str, obstacle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("seamlessfs.client.local_datanode.TIMEOUT_S", 0.2)
     place = socket_folder / obstacle
     place.mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -348,8 +358,8 @@ def test_a_datanode_that_is_killed_while_its_files_are_read(client: Client, clus
     for thread in threads:
         thread.join()
     assert failed == []
-    assert client.local_reads["revoked"] >= 1
-    assert client.local_reads["unreachable"] >= 1
+    assert client.local_reads["revoked"] >= 1, counted(client)
+    assert client.local_reads["unreachable"] >= 1, counted(client)
     client.session.short_circuit._clock = lambda: time.monotonic() + AVOID_S
     before = client.local_reads["read"]
     with reader, client.open_read(path) as again:
@@ -371,3 +381,19 @@ def test_files_that_nobody_reads_are_closed(client: Client, path: str) -> None:
         reader.pread(0, 1)
         assert len(local._opened) == 1
     assert counted(client) == {"read": 4}
+
+
+@pytest.mark.peers
+def test_a_stock_client_without_its_native_library_says_so_and_reads_over_the_network(
+    peers: PeerFiles, cluster: MiniCluster, socket_folder: Path, path: str, tmp_path: Path
+) -> None:
+    """Hadoop's native library is in none of the packages that `make peers` takes."""
+    (tmp_path / "core-site.xml").write_text("<configuration/>\n")
+    (tmp_path / "log4j.properties").write_text(LOG_FORMAT)
+    command = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+    command += ["-cp", class_path([tmp_path, *peers.server_class_path()]), "org.apache.hadoop.fs.FsShell"]
+    command += ["-fs", f"hdfs://{cluster.namenode_address}", "-D", "dfs.client.read.shortcircuit=true"]
+    command += ["-D", f"dfs.domain.socket.path={socket_folder}/dn_PORT", "-cat", path]
+    read = subprocess.run(command, capture_output=True, timeout=100, check=True)
+    assert read.stdout == DATA
+    assert b"short-circuit local reads feature cannot be used because libhadoop cannot be loaded" in read.stderr
