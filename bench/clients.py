@@ -7,7 +7,7 @@ import resource
 import subprocess
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import hdfs_native
 
@@ -38,8 +38,8 @@ class Ours:
 
     name = "ours"
 
-    def __init__(self, namenode: str, packet_bytes: int | None = None) -> None:
-        self._client = Client(ClientOptions.from_url(f"seamless://{namenode}", packet_bytes=packet_bytes))
+    def __init__(self, namenode: str, packet_bytes: int | None = None, **options: Any) -> None:
+        self._client = Client(ClientOptions.from_url(f"seamless://{namenode}", packet_bytes=packet_bytes, **options))
         self._buffer = memoryview(bytearray(PIECE_BYTES))
 
     def read(self, path: str, size: int) -> None:
@@ -59,6 +59,73 @@ class Ours:
 
     def close(self) -> None:
         self._client.close()
+
+
+class OursFromFiles(Ours):
+    """The Python client reading the files of a datanode on this machine."""
+
+    name = "ours, from files"
+
+    def __init__(self, namenode: str, socket: str, **options: Any) -> None:
+        super().__init__(namenode, short_circuit=True, domain_socket_path=socket, **options)
+
+    def read(self, path: str, size: int) -> None:
+        super().read(path, size)
+        self.require_files()
+
+    def require_files(self) -> None:
+        """Nothing may have come over the network."""
+        others = {name: count for name, count in self._client.local_reads.items() if name not in ("read", "mapped")}
+        assert not any(others.values()), others
+
+
+class OursUnverified(OursFromFiles):
+    """The same without a look at the checksums."""
+
+    name = "ours, unverified"
+
+    def __init__(self, namenode: str, socket: str) -> None:
+        super().__init__(namenode, socket, short_circuit_skip_checksum=True)
+
+
+class OursMapped(OursFromFiles):
+    """Verified, as buffers that are the files' own memory."""
+
+    name = "ours, mapped"
+
+    def read(self, path: str, size: int) -> None:
+        got = 0
+        with self._client.open_read(path) as reader:
+            while got < size:
+                got += len(reader.read_buffer(got, PIECE_BYTES))
+        assert got == size, f"{path}: {got} of {size} bytes"
+        self.require_files()
+
+
+class PlainFile:
+    """The datanode's data file as any program reads a file: no namenode, no checksums."""
+
+    name = "plain file"
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._buffer = memoryview(bytearray(PIECE_BYTES))
+
+    def read(self, path: str, size: int) -> None:
+        got = 0
+        with self._file.open("rb", buffering=0) as file:
+            while count := file.readinto(self._buffer):
+                got += count
+        assert got == size, f"{self._file}: {got} of {size} bytes"
+
+    def write(self, path: str, content: memoryview, replication: int) -> None:
+        raise NotImplementedError("only reads are measured")
+
+    def cpu_s(self) -> float:
+        return time.process_time()
+
+    def close(self) -> None:
+        pass
 
 
 class HdfsNative:

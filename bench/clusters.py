@@ -24,6 +24,7 @@ class BenchCluster:
 
     def __init__(self, folder: Path, datanodes: int, namenode: Mapping[str, Any], datanode: Mapping[str, Any]) -> None:
         racks = 1 if datanodes == 1 else 2
+        self._folder = folder
         self._mini = MiniCluster(
             folder,
             idcs=1,
@@ -37,6 +38,10 @@ class BenchCluster:
     @property
     def address(self) -> str:
         return self._mini.namenode_address
+
+    def data_file(self) -> Path:
+        """The data file of the largest block."""
+        return max(self._folder.rglob("blk_*[0-9]"), key=lambda file: file.stat().st_size)
 
     def start(self) -> None:
         """Starts the daemons, on the first core where there are several, and makes the folder of the bench."""

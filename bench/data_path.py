@@ -9,10 +9,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench.clients import BenchClient, HdfsNative, JavaCat, Ours
+from bench.clients import BenchClient, HdfsNative, JavaCat, Ours, OursFromFiles, OursMapped, OursUnverified, PlainFile
 from bench.clusters import FOLDER, BenchCluster, keep_client_apart
 from bench.results import Row, Sample, print_table, save
 from tests.support.peer_files import PeerFiles, PeersMissing
@@ -25,7 +25,7 @@ SMALL_FILE_BYTES = 10 * KIB
 JAVA_READS = 4
 """Times that one JVM reads the file: what it needs to start is subtracted, and should be the smaller part."""
 
-MEASURES = ("read", "write", "small")
+MEASURES = ("read", "local", "write", "small")
 
 Case = tuple[Row, Callable[[], Sample]]
 
@@ -75,11 +75,12 @@ class Bench:
     def close(self) -> None:
         self._stack.close()
 
-    def _cluster(self, name: str, datanodes: int, packet_bytes: int) -> BenchCluster:
+    def _cluster(
+        self, name: str, datanodes: int, packet_bytes: int, settings: Mapping[str, str] | None = None
+    ) -> BenchCluster:
         folder = self._folder / name
-        cluster = BenchCluster(
-            folder, datanodes, {"write_packet_bytes": packet_bytes}, {"read_packet_bytes": packet_bytes}
-        )
+        datanode = {"read_packet_bytes": packet_bytes, **(settings or {})}
+        cluster = BenchCluster(folder, datanodes, {"write_packet_bytes": packet_bytes}, datanode)
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         self._stack.callback(cluster.stop)
         cluster.start()
@@ -106,14 +107,34 @@ class Bench:
                 cases.append(_java_case(java, cluster, packet, size, start))
         return take_turns(cases, self._arguments.rounds)
 
-    def _prepare(self, cluster: BenchCluster, size: int) -> None:
-        writer = Ours(cluster.address)
+    def local(self) -> list[Row]:
+        """One stream over a file of one block on this machine: over TCP, from the block's file, and that file alone."""
+        size = self._arguments.read_mib * MIB
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sf-", dir="/tmp"))
+        socket = f"{folder}/datanode_PORT"
+        cluster = self._cluster("local", 1, MIB, {"domain_socket_path": socket})
+        keep_client_apart()
+        self._prepare(cluster, size, block_size_bytes=size)
+        clients: list[BenchClient] = [
+            Ours(cluster.address),
+            OursFromFiles(cluster.address, socket),
+            OursMapped(cluster.address, socket),
+            OursUnverified(cluster.address, socket),
+            PlainFile(cluster.data_file()),
+        ]
+        cases = [self._read_case(cluster, self._keep(client), MIB, size, "local read") for client in clients]
+        return take_turns(cases, self._arguments.rounds)
+
+    def _prepare(self, cluster: BenchCluster, size: int, **options: int) -> None:
+        writer = Ours(cluster.address, **options)
         writer.write(f"{FOLDER}/tiny", memoryview(b"x"), 1)
         writer.write(f"{FOLDER}/large", memoryview(os.urandom(size)), 1)
         writer.close()
 
-    def _read_case(self, cluster: BenchCluster, client: BenchClient, packet: int, size: int) -> Case:
-        row = Row("read", client.name, {"packet": packet}, "MB")
+    def _read_case(
+        self, cluster: BenchCluster, client: BenchClient, packet: int, size: int, name: str = "read"
+    ) -> Case:
+        row = Row(name, client.name, {"packet": packet}, "MB")
         return row, lambda: timed(client, cluster, size / 1e6, lambda: client.read(f"{FOLDER}/large", size))
 
     def write(self) -> list[Row]:
