@@ -29,7 +29,7 @@ from seamlessfs.wire.xfer.short_circuit import (
     ShmResponse,
     SlotId,
 )
-from seamlessfs.wire.xfer.slots import SEGMENT_BYTES, Slots
+from seamlessfs.wire.xfer.slots import SEGMENT_BYTES, SLOT_BYTES, Slots
 
 TIMEOUT_S = 2.0
 """A datanode that takes longer is asked over the network instead: a read must not wait for a short cut."""
@@ -51,11 +51,18 @@ class FilesRefused(RemoteIOError):
 
 
 class Segment:
-    """Slots that are shared with the datanode as long as the connection that they came over is open."""
+    """Slots that are shared with the datanode as long as the connection that they came over is open.
+
+    Raises:
+        ProtocolError: the descriptor is not of memory with at least one slot.
+    """
 
     def __init__(self, shm: ShmId, fd: int, stream: BlockingStream) -> None:
         self.id = shm
-        self.slots = Slots(memoryview(mmap.mmap(fd, min(os.fstat(fd).st_size, SEGMENT_BYTES))))
+        size = min(os.fstat(fd).st_size, SEGMENT_BYTES)
+        if size < SLOT_BYTES:
+            raise ProtocolError(f"a segment of {size} bytes has no slot")
+        self.slots = Slots(memoryview(mmap.mmap(fd, size)))
         self.free = deque(range(self.slots.count))
         self._stream = stream
 
@@ -165,8 +172,6 @@ class LocalDatanode:
             _, (fd,) = receive_descriptors(stream, 1)
             try:
                 segment = Segment(answer.shm, fd, stream)
-            except ValueError as error:
-                raise ProtocolError(f"{self._path}: an empty segment of slots was passed") from error
             finally:
                 os.close(fd)
         except BaseException:

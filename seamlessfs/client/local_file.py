@@ -87,11 +87,11 @@ class LocalFile:
         """Runs of whole chunks that cover [start, end): those that stick out at its ends apart from the rest."""
         size = self.checksum.bytes_per_chunk
         first, stop = self._whole_chunks(start, end)
-        if end - start <= SMALL_BYTES:
-            yield first, stop
-            return
         inner_first = first if first == start else first + size
         inner_stop = stop if stop == end else end - end % size
+        if end - start <= SMALL_BYTES or inner_first >= inner_stop:
+            yield first, stop
+            return
         if first < inner_first:
             yield first, inner_first
         yield from self._pieces(inner_first, inner_stop)
