@@ -13,7 +13,7 @@ from pathlib import Path
 from seamlessfs.client.idle_streams import IdleStreams, is_quiet
 from seamlessfs.client.local_file import LocalFile
 from seamlessfs.model.block import ExtendedBlock
-from seamlessfs.model.errors import ProtocolError, RemoteIOError, SeamlessError
+from seamlessfs.model.errors import CorruptStore, ProtocolError, RemoteIOError, SeamlessError
 from seamlessfs.net.domain_socket import connect_domain_socket, receive_descriptors
 from seamlessfs.net.stream import BlockingStream
 from seamlessfs.wire.xfer.ack import Status
@@ -111,7 +111,6 @@ class LocalDatanode:
         slot = None if segment is None else SlotId(segment.id, index)
         try:
             data_fd, meta_fd = self._ask(RequestFdsOp(block, slot=slot, sends_receipt=True))
-            return LocalReplica(LocalFile(data_fd, meta_fd, block.block.length), segment, index)
         except FilesRefused:
             if segment is not None:
                 segment.free.append(index)
@@ -120,19 +119,26 @@ class LocalDatanode:
             if segment is not None:
                 self._end(segment)
             raise
+        try:
+            return LocalReplica(LocalFile(data_fd, meta_fd, block.block.length), segment, index)
+        except (CorruptStore, OSError) as error:
+            self._release(segment, index)
+            raise CorruptStore(f"the files of blk_{block.block.id} are no replica: {error}") from error
 
     def release(self, replica: LocalReplica) -> None:
         """Gives a slot back; the files stay open for who reads them now."""
-        segment = replica.segment
+        self._release(replica.segment, replica.index)
+
+    def _release(self, segment: Segment | None, index: int) -> None:
         if segment is None or not segment.alive:
             return
         try:
-            stream, _ = self._exchange(ReleaseSlotOp(SlotId(segment.id, replica.index)).to_bytes())
+            stream, _ = self._exchange(ReleaseSlotOp(SlotId(segment.id, index)).to_bytes())
         except (SeamlessError, OSError):
             self._end(segment)
             return
         self._idle.release(self._address, stream)
-        segment.free.append(replica.index)
+        segment.free.append(index)
 
     def close(self) -> None:
         """Gives every slot back."""

@@ -20,7 +20,7 @@ from typing import TypeVar
 from seamlessfs.client.local_datanode import FilesRefused, LocalDatanode, LocalReplica
 from seamlessfs.client.local_file import LocalFile
 from seamlessfs.model.block import ExtendedBlock, ReplicaLocation
-from seamlessfs.model.errors import ChecksumMismatch, SeamlessError
+from seamlessfs.model.errors import ChecksumMismatch, CorruptStore, SeamlessError
 from seamlessfs.net.domain_socket import socket_path
 
 FILES_MAX = 256
@@ -162,6 +162,9 @@ class ShortCircuit:
             replica = datanode.fetch(block)
         except FilesRefused as error:
             self._avoid(path if error.for_all else key, Outcome.REFUSED, error)
+            return None
+        except CorruptStore as error:
+            self._avoid(key, Outcome.FAILED, error)
             return None
         except (SeamlessError, OSError) as error:
             self._avoid(path, Outcome.UNREACHABLE, error)

@@ -150,17 +150,17 @@ def receive_descriptors(stream: BlockingStream, count: int) -> tuple[bytes, list
         ProtocolError: other than `count` descriptors came, as from a process that has too many open.
     """
     try:
-        data, fds, _, _ = socket.recv_fds(stream.socket, 1, count, socket.MSG_CMSG_CLOEXEC)
+        data, fds, flags, _ = socket.recv_fds(stream.socket, 1, count, socket.MSG_CMSG_CLOEXEC)
     except BlockingIOError as error:
         raise CallTimeout(f"{stream.peer} passed nothing for {stream.read_timeout_s:g} s") from error
     stream.count(received=len(data))
-    if len(data) == 1 and len(fds) == count:
+    if len(data) == 1 and len(fds) == count and not flags & socket.MSG_CTRUNC:
         return data, fds
     for fd in fds:
         os.close(fd)
     if not data:
         raise ConnectionResetError(f"{stream.peer} ended the stream instead of passing descriptors")
-    raise ProtocolError(f"{stream.peer} passed {len(fds)} descriptors instead of {count}")
+    raise ProtocolError(f"{stream.peer} passed other than {count} descriptors")
 
 
 def send_descriptors(stream: BlockingStream, fds: tuple[int, ...], data: bytes) -> None:

@@ -245,18 +245,18 @@ def test_a_socket_that_cannot_be_used_is_counted_and_nothing_fails(
             assert counted(client) == {"unreachable": 1, "avoided": 3}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not connect")
 def test_a_socket_without_permission_is_counted(cluster: MiniCluster, socket_folder: Path, path: str) -> None:
     def as_nobody() -> None:
         with connect(cluster, socket_folder, user="root") as client:
-            os.seteuid(65534)
+            if os.geteuid() == 0:
+                os.seteuid(65534)
             with client.open_read(path) as reader:
                 assert reader.pread(0, 10) == DATA[:10]
             assert counted(client) == {"unreachable": 1}
 
     sockets = list(socket_folder.glob("dn*"))
     for each in sockets:
-        each.chmod(0o600)
+        each.chmod(0)
     try:
         assert in_child(as_nobody) == 0
     finally:

@@ -134,11 +134,11 @@ SEGMENT = ShmResponse(Status.SUCCESS, shm=ShmId(1, 2)).encode()
         (say(NO_SEGMENTS), say(SUCCESS), "unreachable"),
         (say(NO_SEGMENTS), say(SUCCESS, b"\0"), "unreachable"),
         (say(NO_SEGMENTS), passing(devices(1)), "unreachable"),
-        (say(NO_SEGMENTS), passing(devices(2)), "unreachable"),
+        (say(NO_SEGMENTS), passing(devices(2)), "failed"),
         (say(NO_SEGMENTS), passing(devices(5)), "unreachable"),
         (say(NO_SEGMENTS), say(OpResponse(Status.ERROR, message="no").encode()), "refused"),
         (passing(memory(SEGMENT_BYTES), SEGMENT), say(OpResponse(Status.ERROR_UNSUPPORTED).encode()), "refused"),
-        (passing(memory(SEGMENT_BYTES), SEGMENT), passing(devices(2)), "unreachable"),
+        (passing(memory(SEGMENT_BYTES), SEGMENT), passing(devices(2)), "failed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -148,7 +148,7 @@ def test_a_read_goes_on_over_the_network(
     if outcome == "unreachable":
         monkeypatch.setattr(local_datanode, "TIMEOUT_S", 0.5)
     before = open_fds()
-    with closing(Scripted(path, {89: shm, 87: fds})) as datanode:
+    with closing(Scripted(path, {89: shm, 87: fds, 88: say(ReleaseResponse(Status.SUCCESS).encode())})) as datanode:
         cut = ShortCircuit(str(path), "client")
         assert not cut.read_into(replica(), BLOCK, 0, memoryview(bytearray(7)))
         assert cut.map(replica(), BLOCK, 0, 7) is None
