@@ -35,11 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] not in COMMANDS:
         print(f"seamlessfs: {words[0]!r} is not a command\n{_usage()}", file=sys.stderr)
         return 2
-    module = importlib.import_module(COMMANDS[words[0]][0])
     try:
-        code: int = module.run(words)
+        code: int = importlib.import_module(COMMANDS[words[0]][0]).run(words)
     except SeamlessError as error:
         print(f"seamlessfs {words[0]}: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package == "seamlessfs":
+            raise
+        print(
+            f"seamlessfs {words[0]}: {package} is not installed: run pip install 'seamlessfs[server]'", file=sys.stderr
+        )
         return 1
     except KeyboardInterrupt:
         return 130
