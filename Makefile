@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 SHARED := -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-all peers lint proto bench kill powercut diff model mutants clean fuzz-wire
+.PHONY: demo test test-all peers spark lint proto bench kill powercut diff model mutants clean fuzz-wire
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,10 @@ peers: $(READY) .work
 
 test-all: lint
 	$(PYTEST) $(SHARED) --require-peers
+
+# Spark, of `make peers`, on partitioned Parquet in both IDCs and on stock HDFS.
+spark: $(READY) .work
+	$(PYTEST) --require-peers tests/interop/test_spark.py
 
 lint: $(READY) .work
 	$(BIN)/ruff check --no-cache .

