@@ -96,7 +96,7 @@ rm ROOT/new/a/t
 rm ROOT/new
 rm -R ROOT/new
 rm ROOT/missing
-ls ROOT
+ls ROOT ROOT/sub
 """.strip().splitlines()
 
 STACK = re.compile(r"(\n\tat [^\n]*)+\n")
@@ -170,6 +170,7 @@ def test_it_is_the_same_on_stock_and_on_ours(shells: Shells, command: str) -> No
 
 def test_it_reads_what_was_written(shells: Shells) -> None:
     printed = shells.results["ours"]
+    assert len(printed) == len(COMMANDS)
     assert printed["cat ROOT/long"][1].encode("latin-1") == LONG
     assert printed["cat -checkcrc ROOT/long"][1].encode("latin-1") == LONG
     assert r"line 0000000\nline 0000001\n" in printed["text ROOT/sub/text.bz2"][1]
