@@ -1,4 +1,4 @@
-"""`seamlessfs config show|check [--config FILE] [namenode|datanode]`."""
+"""`seamlessfs config show|check|reference [--config FILE] [namenode|datanode]`."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from seamlessfs.cli.main import parser
 from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.config.load import describe, gather, load, nearest, read_toml
 from seamlessfs.config.namenode import NamenodeSettings
+from seamlessfs.config.reference import render
 from seamlessfs.model.errors import ConfigurationError
 
 SECTIONS: dict[str, type[BaseModel]] = {"namenode": NamenodeSettings, "datanode": DatanodeSettings}
 
 
 def run(words: Sequence[str]) -> int:
-    """Prints every value with its origin, or says whether the configuration is valid."""
-    arguments = parser(words, "Shows each setting with its value and where it came from, or checks a file.")
-    arguments.add_argument("action", choices=("show", "check"))
+    """Prints every value with its origin, says whether the configuration is valid, or explains all settings."""
+    arguments = parser(
+        words, "Shows each setting with its value and where it came from, checks a file, or explains all."
+    )
+    arguments.add_argument("action", choices=("show", "check", "reference"))
     arguments.add_argument("daemon", choices=tuple(SECTIONS), nargs="?", help="default: each that the file configures")
     arguments.add_argument("--config", type=Path, help="TOML file with tables [namenode] and [datanode]")
     chosen = arguments.parse_args(words[1:])
+    if chosen.action == "reference":
+        print(render(SECTIONS), end="")
+        return 0
     for section in _sections(chosen.daemon, chosen.config):
         if chosen.action == "check":
             load(SECTIONS[section], file=chosen.config, section=section)

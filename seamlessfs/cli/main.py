@@ -18,7 +18,7 @@ COMMANDS = {
     "mini": ("seamlessfs.cli.mini_command", "a whole cluster on this machine, in the foreground"),
     "namenode": ("seamlessfs.cli.daemons", "the metadata daemon"),
     "datanode": ("seamlessfs.cli.daemons", "the data daemon"),
-    "config": ("seamlessfs.cli.config_command", "show or check a configuration"),
+    "config": ("seamlessfs.cli.config_command", "show, check or explain a configuration"),
 }
 """Command -> (module with `run(arguments) -> exit code`, what it is for). Modules are imported when asked for."""
 
