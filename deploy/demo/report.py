@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from deploy.demo.ledger import Crossed
 
+OVERHEAD_MAX = 1.05
+"""File data with all that travels with it: 4 bytes of checksum for 512 are the most of that."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -38,6 +41,12 @@ class Report:
             "both ends agree" if crossed.agree else f"ENDS DISAGREE: {crossed.sent} sent, {crossed.received} received"
         )
         self.say(f"{'ok ' if ok else 'BAD'} {step}: {across:,} B across, expected {expected:,} B; {counts}")
+
+    def carried(self, step: str, client: str, across: int, expected: int) -> None:
+        """A step whose crossing bytes the network counted: file data with checksums, headers and acks, or nothing."""
+        ok = expected <= across <= expected * OVERHEAD_MAX
+        self.rows.append(Row(step, client, across, expected, ok))
+        self.say(f"{'ok ' if ok else 'BAD'} {step}: {across:,} B across, of file data expected {expected:,} B")
 
     def check(self, step: str, client: str, ok: bool, detail: str) -> None:
         """A step that is right or wrong."""
