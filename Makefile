@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 SHARED := -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-all peers spark lint proto bench kill powercut diff model mutants clean fuzz-wire
+.PHONY: demo compose-tour test test-all peers spark lint proto bench kill powercut diff model mutants clean fuzz-wire
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +25,10 @@ $(READY): pyproject.toml
 
 demo: $(READY) .work
 	$(BIN)/python -m deploy.demo $(if $(KEEP),--keep)
+
+# The same in containers, in an engine of its own where the machine has none (then as root, after `make peers`).
+compose-tour: $(READY) .work
+	$(BIN)/python -m tests.support.docker_engine $(BIN)/python -m deploy.tour
 
 test: lint
 	$(PYTEST) $(SHARED) -m "not peers"

@@ -225,6 +225,8 @@ def main() -> int:
         report.say("starting router, namenode, eight datanodes and a client in each IDC")
         Tour(compose, report).run()
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         if not report.ok:
             subprocess.run([*compose.command, "logs", "--tail", "20"], check=False)
         compose.run("down", "--volumes")

@@ -180,6 +180,10 @@ SERVER_DEBIAN_JARS = (
 )
 GO_CLIENT = "/usr/bin/hdfs"
 
+DOCKER = PEERS / "docker"
+BASE_TAR = DOCKER / "base.tar"
+COMPOSE_PLUGIN = DOCKER / "config" / "cli-plugins" / "docker-compose"
+
 
 @dataclass(frozen=True)
 class PeerFiles:

