@@ -11,7 +11,7 @@ import pytest
 
 from seamlessfs.cli.mini import MiniCluster
 from tests.support.java_shell import JavaShell
-from tests.support.peer_files import SHELL_VERSIONS, PeerFiles, PeersMissing
+from tests.support.peer_files import SERVER_VERSION, SHELL_VERSIONS, PeerFiles, PeersMissing
 from tests.support.stock_hdfs import StockHdfs
 
 _left_out: list[str] = []
@@ -85,6 +85,13 @@ def socket_folder() -> Iterator[Path]:
     """A folder for UNIX sockets: its name is short, as their paths must be, and only this user can write to it."""
     with tempfile.TemporaryDirectory(prefix="sf-", dir="/tmp") as name:
         yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def admin_shell(peers: PeerFiles, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JavaShell]:
+    """HDFS's tools for administrators, `tests.support.admin_tools.TOOLS`."""
+    with JavaShell(peers, SERVER_VERSION, tmp_path_factory.mktemp("admin-shell")) as shell:
+        yield shell
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,9 @@ class LinkDebt(NamedTuple):
 class DebtBook:
     """Owed copies by block, and one priority queue a link.
 
+    Attributes:
+        last_copies: blocks of which there is one valid copy.
+
     Cost: O(log n) a change. A queue holds at most twice as many entries as it needs, plus a thousand.
     """
 
@@ -51,9 +54,14 @@ class DebtBook:
         self._totals: dict[Link, LinkDebt] = {}
         self._taken: set[BlockId] = set()
         self._since_ms: dict[BlockId, int] = {}
+        self.last_copies = 0
 
     def __len__(self) -> int:
         return len(self._owed)
+
+    def blocks(self) -> list[BlockId]:
+        """Those that owe, in no order. Cost: all of them."""
+        return list(self._owed)
 
     def of(self, block_id: BlockId) -> tuple[Owed, ...]:
         return self._owed.get(block_id, ())
@@ -70,6 +78,7 @@ class DebtBook:
         before = self._owed.get(block_id, ())
         if owed == before:
             return
+        self.last_copies += _is_last_copy(owed) - _is_last_copy(before)
         for item in before:
             self._count(item, -1)
         if owed:
@@ -125,3 +134,7 @@ class DebtBook:
     def _count(self, item: Owed, sign: int) -> None:
         total = self.total(item.link)
         self._totals[item.link] = LinkDebt(total.blocks + sign, total.size_bytes + sign * item.size_bytes)
+
+
+def _is_last_copy(owed: tuple[Owed, ...]) -> bool:
+    return any(item.priority[0] == 0 for item in owed)

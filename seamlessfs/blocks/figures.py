@@ -24,10 +24,12 @@ def summed(
         used=sum(info.used for info in alive),
         remaining=sum(info.remaining for info in alive),
         under_replicated=len(repairer.debts),
-        corrupt_blocks=sum(not book.replicas(block_id) for block_id in book.corrupt),
+        corrupt_blocks=len(book.corrupt),
         missing_blocks=len(repairer.missing),
+        missing_single_replica_blocks=repairer.missing.singles,
         blocks_in_future=judge.parked,
         pending_deletion_blocks=invalidations.waiting_replicas,
+        last_copy_blocks=repairer.debts.last_copies,
     )
 
 

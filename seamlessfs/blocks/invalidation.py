@@ -57,6 +57,14 @@ class Invalidations:
         node = self._cluster.nodes.get(uuid)
         return sum(len(self._sent.get(storage.index, ())) for storage in node.storages.values()) if node else 0
 
+    def waiting(self) -> list[tuple[DatanodeDescriptor, list[tuple[BlockId, GenerationStamp]]]]:
+        """What each datanode has not been told yet. Cost: all of it."""
+        return [
+            (self._cluster.nodes[uuid], [(block_id, stamp) for (block_id, _), (stamp, _) in queue.items()])
+            for uuid, queue in self._waiting.items()
+            if queue
+        ]
+
     def doomed(self, block_id: BlockId, storage: StorageState) -> bool:
         """Whether this replica is waiting for deletion, or its deletion is not confirmed yet."""
         if block_id in self._sent.get(storage.index, ()):

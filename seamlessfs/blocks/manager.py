@@ -88,6 +88,9 @@ class BlockManager:
         for other in list(self.cluster.at_address(datanode.ip)):
             if other.id.uuid != datanode.uuid and other.id.xfer_port == datanode.xfer_port:
                 self._bury(other)
+        if (known := self.cluster.nodes.get(datanode.uuid)) is not None and known.location != location:
+            for storage in known.storages.values():
+                self.sweeps.touch_storage(storage)
         node = self.cluster.register(datanode, location, storages, now_ms)
         self.turns.gone(datanode.uuid)
         self._begin_anew(node, now_ms)

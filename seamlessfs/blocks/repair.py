@@ -20,6 +20,7 @@ from seamlessfs.blocks.cluster import (
 from seamlessfs.blocks.commands import TransferCommand
 from seamlessfs.blocks.debt import DebtBook, Owed
 from seamlessfs.blocks.invalidation import Invalidations
+from seamlessfs.blocks.missing import MissingBlocks
 from seamlessfs.blocks.placement import Picker, best_peer
 from seamlessfs.blocks.policy import ANYWHERE, NO_IDC, BlockFacts, FactsLookup, Random
 from seamlessfs.blocks.redundancy import Reason, Verdict, as_wanted, verify
@@ -72,7 +73,7 @@ class Repairer:
         self._rng = rng
         self.debts = DebtBook()
         self.transfers = Transfers(settings)
-        self.missing: set[BlockId] = set()
+        self.missing = MissingBlocks()
         self._delayed: list[tuple[int, BlockId]] = []
         self._stuck: dict[BlockId, None] = {}
         self._arriving: dict[BlockId, _Arriving] = {}
@@ -219,7 +220,8 @@ class Repairer:
     def _note_debt(self, known: BlockFacts, replicas: list[StorageState], verdict: Verdict, now_ms: int) -> None:
         block_id = known.block.id
         if Reason.MISSING in verdict.reasons:
-            self.missing.add(block_id)
+            if block_id not in self.missing:
+                self.missing.add(block_id, sum(part.want for part in verdict.per_idc.values()))
             self.debts.set(block_id, ())
             return
         self.missing.discard(block_id)

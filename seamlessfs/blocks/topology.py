@@ -23,14 +23,19 @@ class Topology:
     """
 
     def __init__(self, rules: Iterable[tuple[str, Location]] = (), default_home: str = "") -> None:
-        self.rules = tuple(rules)
-        self.default_home = default_home
-        self._networks: dict[tuple[int, int], dict[int, Location]] = {}
-        for network, location in self.rules:
+        self.replace(rules, default_home)
+
+    def replace(self, rules: Iterable[tuple[str, Location]], default_home: str) -> None:
+        """Everybody who has this topology goes by these rules from now on; as it was if one is refused."""
+        rules = tuple(rules)
+        networks: dict[tuple[int, int], dict[int, Location]] = {}
+        for network, location in rules:
             parsed = ipaddress.ip_network(network, strict=False)
-            by_prefix = self._networks.setdefault((parsed.version, parsed.prefixlen), {})
+            by_prefix = networks.setdefault((parsed.version, parsed.prefixlen), {})
             by_prefix[int(parsed.network_address)] = location
-        self._order = sorted(self._networks, key=lambda item: -item[1])
+        self.rules, self.default_home = rules, default_home
+        self._networks = networks
+        self._order = sorted(networks, key=lambda item: -item[1])
         self._cache: dict[str, Location | None] = {}
 
     def locate(self, address: str) -> Location | None:

@@ -45,7 +45,7 @@ def run(words: Sequence[str]) -> int:
             return offline.check_folder(load(NamenodeSettings, file=file, section="namenode").settings, print)
         from seamlessfs.namenode import main as namenode
 
-        return namenode.run(load(NamenodeSettings, file=file, section="namenode").settings)
+        return namenode.run(lambda: load(NamenodeSettings, file=file, section="namenode").settings)
     from seamlessfs.datanode import main as datanode
 
     return datanode.run(load(DatanodeSettings, file=file, section="datanode").settings)

@@ -93,6 +93,11 @@ class MiniDatanode(Daemon):
     rack: str = ""
     address: str = ""
 
+    @property
+    def ipc_address(self) -> str:
+        """`address:port` of ClientDatanodeProtocol, once it listens."""
+        return f"{self.address}:{json.loads(self.port_file.read_text())['ipc']}"
+
 
 @dataclass
 class MiniCluster:

@@ -89,6 +89,12 @@ class DatanodeSettings(BaseModel):
         100 << 20, ge=1, description="Told to `dfsadmin -getBalancerBandwidth`, in bytes a second."
     )
 
+    supergroup: str = Field(
+        "supergroup",
+        description="Group whose members may command this datanode, beside the user that runs it "
+        "(dfs.permissions.superusergroup).",
+    )
+
     heartbeat_interval_ms: Milliseconds = Field(
         1000, description="Milliseconds between heartbeats until the namenode says otherwise."
     )

@@ -44,8 +44,13 @@ from seamlessfs.wire.rpc.protocols import CLIENT_DATANODE_PROTOCOL
 class Datanode:
     """A running datanode. Owner: the event loop that called `start`; transfers run on threads of their own."""
 
-    def __init__(self, settings: DatanodeSettings) -> None:
+    def __init__(self, settings: DatanodeSettings, stopping: asyncio.Event | None = None) -> None:
+        """Args:
+        stopping: set when an administrator wants the datanode to stop; who runs it stops it then.
+        """
         self.settings = settings
+        self.stopping = stopping or asyncio.Event()
+        self.balancer_bandwidth_bytes_per_s = settings.balancer_bandwidth_bytes_per_s
         self.xfer_port = settings.xfer_port
         self.ipc_port = settings.ipc_port
         self.info_port = settings.info_port
@@ -228,6 +233,9 @@ class Datanode:
             event(logging.WARNING, "command_of_deposed_namenode", kind=kind, epoch=epoch, current=self._epoch)
         elif kind == "topology":
             self.ledger.update(_resolver(command.topology), None)
+        elif kind == "balancer_bandwidth":
+            self.balancer_bandwidth_bytes_per_s = command.balancer_bandwidth.bytes_per_s
+            event(logging.INFO, "balancer_bandwidth", bytes_per_s=self.balancer_bandwidth_bytes_per_s)
         elif self._commands is not None and kind in ("transfer", "invalidate"):
             self._commands.start(command, answer)
         elif self._recoveries is not None and kind in ("init_recovery", "update_replica"):
@@ -244,6 +252,15 @@ class Datanode:
 
     def forget(self, listener: Callable[[ReplicaChange], None]) -> None:
         self.store.remove_listener(listener)
+
+    def evict_writers(self) -> None:
+        """Ends every write of a block that goes through this datanode."""
+        event(logging.WARNING, "writers_evicted", count=self.transfer_server.evict_writers())
+
+    def shut_down(self) -> None:
+        """An administrator has it stop."""
+        event(logging.WARNING, "shutdown_asked")
+        self.stopping.set()
 
     def request_report(self) -> None:
         """Sends a full report to every namenode."""
@@ -308,7 +325,7 @@ class Datanode:
                 self._ruined.set_exception(error)
 
     async def _start_ipc(self) -> None:
-        handlers = ClientDatanodeHandlers(self.settings, self.store, self.request_report)
+        handlers = ClientDatanodeHandlers(self.settings, self.store, self)
         self.ipc = RpcServer({CLIENT_DATANODE_PROTOCOL: handlers.table()}, _authenticate)
         _, self.ipc_port = await self.ipc.start(self.settings.host, self.settings.ipc_port)
 
@@ -318,5 +335,5 @@ def _resolver(topology: pb.Topology) -> IdcResolver:
 
 
 def _authenticate(connection: ConnectionInfo) -> Principal:
-    """Nothing that the IPC port answers needs a permission: the caller's word is taken for who it is."""
+    """The caller's word is taken for who it is; what only a superuser may ask says so itself."""
     return Principal(connection.user, real_user=connection.real_user)

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import getpass
 import time
-from collections.abc import Callable
+from typing import Protocol
 
 from seamlessfs import __version__
 from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.datanode.replicas import ReplicaStore
 from seamlessfs.model.block import ReplicaState
-from seamlessfs.model.errors import AccessDenied, RemoteIOError, ReplicaNotFound, Retriable
+from seamlessfs.model.errors import AccessDenied, RemoteIOError, ReplicaNotFound, Retriable, UnsupportedOperation
+from seamlessfs.model.ids import PoolId
 from seamlessfs.net.rpc_server import CallContext, Handler
+from seamlessfs.security.groups import os_groups
 from seamlessfs.wire.convert.blocks import extended_block_from_pb, storage_type_to_pb
 from seamlessfs.wire.convert.integers import to_unsigned
 from seamlessfs.wire.pb.hadoop import client_datanode_pb2 as pb
-from seamlessfs.wire.pb.hadoop import hdfs_pb2
+from seamlessfs.wire.pb.hadoop import hdfs_pb2, reconfiguration_pb2
 
 CONFIG_VERSION = "core-3.0.0,hdfs-1"
 """What HDFS's own datanodes answer; tools print it."""
 
 
+class Commanded(Protocol):
+    """What an administrator can have the datanode do."""
+
+    @property
+    def balancer_bandwidth_bytes_per_s(self) -> int: ...
+    def request_report(self) -> None: ...
+    def evict_writers(self) -> None: ...
+    def shut_down(self) -> None: ...
+
+
 class ClientDatanodeHandlers:
     """One method a call, named as on the wire; `table` is what the server looks them up in."""
 
-    def __init__(self, settings: DatanodeSettings, store: ReplicaStore, request_report: Callable[[], None]) -> None:
+    def __init__(self, settings: DatanodeSettings, store: ReplicaStore, datanode: Commanded) -> None:
         self._settings = settings
         self._store = store
-        self._request_report = request_report
+        self._datanode = datanode
+        self._own_user = getpass.getuser()
         self._started_s = time.monotonic()
 
     def table(self) -> dict[str, Handler]:
@@ -38,7 +52,19 @@ class ClientDatanodeHandlers:
             "triggerBlockReport": self.trigger_block_report,
             "getBalancerBandwidth": self.get_balancer_bandwidth,
             "refreshNamenodes": self.refresh_namenodes,
+            "evictWriters": self.evict_writers,
+            "shutdownDatanode": self.shutdown_datanode,
+            "deleteBlockPool": self.delete_block_pool,
+            "listReconfigurableProperties": self.list_reconfigurable_properties,
+            "getReconfigurationStatus": self.get_reconfiguration_status,
+            "startReconfiguration": self.start_reconfiguration,
         }
+
+    def _require_superuser(self, context: CallContext) -> None:
+        """Raises AccessDenied, with HDFS's text, for everybody but who runs the datanode, and the supergroup."""
+        user = context.principal.user
+        if user != self._own_user and self._settings.supergroup not in os_groups(user):
+            raise AccessDenied("Permission denied.")
 
     def get_replica_visible_length(
         self, context: CallContext, request: pb.GetReplicaVisibleLengthRequestProto
@@ -87,6 +113,7 @@ class ClientDatanodeHandlers:
     def get_volume_report(
         self, context: CallContext, request: pb.GetVolumeReportRequestProto
     ) -> pb.GetVolumeReportResponseProto:
+        self._require_superuser(context)
         answer = pb.GetVolumeReportResponseProto()
         for volume in self._store.disks.usable():
             report = self._store.disks.report(volume)
@@ -105,17 +132,65 @@ class ClientDatanodeHandlers:
         self, context: CallContext, request: pb.TriggerBlockReportRequestProto
     ) -> pb.TriggerBlockReportResponseProto:
         """Sends a full report to every namenode; incremental ones are always sent at once."""
+        self._require_superuser(context)
         if not request.incremental:
-            self._request_report()
+            self._datanode.request_report()
         return pb.TriggerBlockReportResponseProto()
 
     def get_balancer_bandwidth(
         self, context: CallContext, request: pb.GetBalancerBandwidthRequestProto
     ) -> pb.GetBalancerBandwidthResponseProto:
-        return pb.GetBalancerBandwidthResponseProto(bandwidth=self._settings.balancer_bandwidth_bytes_per_s)
+        return pb.GetBalancerBandwidthResponseProto(bandwidth=self._datanode.balancer_bandwidth_bytes_per_s)
 
     def refresh_namenodes(
         self, context: CallContext, request: pb.RefreshNamenodesRequestProto
     ) -> pb.RefreshNamenodesResponseProto:
         """Succeeds; the list of namenodes is read at start."""
+        self._require_superuser(context)
         return pb.RefreshNamenodesResponseProto()
+
+    def evict_writers(self, context: CallContext, request: pb.EvictWritersRequestProto) -> pb.EvictWritersResponseProto:
+        self._require_superuser(context)
+        self._datanode.evict_writers()
+        return pb.EvictWritersResponseProto()
+
+    def shutdown_datanode(
+        self, context: CallContext, request: pb.ShutdownDatanodeRequestProto
+    ) -> pb.ShutdownDatanodeResponseProto:
+        """It stops once this is answered. Deviation: writers are not told to wait when it is for an upgrade."""
+        self._require_superuser(context)
+        self._datanode.shut_down()
+        return pb.ShutdownDatanodeResponseProto()
+
+    def delete_block_pool(
+        self, context: CallContext, request: pb.DeleteBlockPoolRequestProto
+    ) -> pb.DeleteBlockPoolResponseProto:
+        """A datanode has one pool, and serves it; of another one nothing is here to be deleted.
+
+        Raises:
+            RemoteIOError: it is that pool.
+        """
+        self._require_superuser(context)
+        if self._store.serves(PoolId(request.blockPool)):
+            raise RemoteIOError(f"The block pool {request.blockPool} is in service: stop the datanode to delete it")
+        return pb.DeleteBlockPoolResponseProto()
+
+    def list_reconfigurable_properties(
+        self, context: CallContext, request: reconfiguration_pb2.ListReconfigurablePropertiesRequestProto
+    ) -> reconfiguration_pb2.ListReconfigurablePropertiesResponseProto:
+        """None: settings are read at the start."""
+        self._require_superuser(context)
+        return reconfiguration_pb2.ListReconfigurablePropertiesResponseProto()
+
+    def get_reconfiguration_status(
+        self, context: CallContext, request: reconfiguration_pb2.GetReconfigurationStatusRequestProto
+    ) -> reconfiguration_pb2.GetReconfigurationStatusResponseProto:
+        """None was ever begun."""
+        self._require_superuser(context)
+        return reconfiguration_pb2.GetReconfigurationStatusResponseProto(startTime=0)
+
+    def start_reconfiguration(
+        self, context: CallContext, request: reconfiguration_pb2.StartReconfigurationRequestProto
+    ) -> reconfiguration_pb2.StartReconfigurationResponseProto:
+        self._require_superuser(context)
+        raise UnsupportedOperation("Settings are read at the start: change them, then restart the datanode")

@@ -38,7 +38,7 @@ async def serve(settings: DatanodeSettings) -> int:
         require_free(settings.host, settings.xfer_port, "xfer_port")
         require_free(settings.host, settings.ipc_port, "ipc_port")
         require_free(settings.host, settings.info_port, "info_port")
-        datanode = Datanode(settings)
+        datanode = Datanode(settings, stopping)
         await datanode.start()
     except (ConfigurationError, CorruptStore, RegistrationRefused, VolumeFailed, OSError) as error:
         event(logging.ERROR, "start_failed", error=error)

@@ -78,6 +78,7 @@ class TransferServer:
         self._busy: set[BlockingStream] = set()
         self._idle: OrderedDict[BlockingStream, None] = OrderedDict()
         """Those between two operations, or in the head of one; the one that has been longest is first."""
+        self._writers: set[BlockingStream] = set()
         self.refusals: Counter[Refusal] = Counter(dict.fromkeys(Refusal, 0))
         self._gate = LogGate()
         self._stopping = False
@@ -136,6 +137,12 @@ class TransferServer:
                 self._cut(self._busy.union(self._idle))
             waiter.join()
         self._context.shm.close()
+
+    def evict_writers(self) -> int:
+        """Cuts off everybody who is writing a block, which goes on without this datanode; returns how many."""
+        with self._guard:
+            self._cut(self._writers)
+            return len(self._writers)
 
     def _await_workers(self, drained: threading.Event) -> None:
         self._workers.shutdown(wait=True)
@@ -245,7 +252,13 @@ class TransferServer:
         if isinstance(op, ReadBlockOp):
             return read_block(self._context, stream, op, peer)
         if isinstance(op, WriteBlockOp):
-            return write_block(self._context, stream, op, peer)
+            with self._guard:
+                self._writers.add(stream)
+            try:
+                return write_block(self._context, stream, op, peer)
+            finally:
+                with self._guard:
+                    self._writers.discard(stream)
         if isinstance(op, BlockChecksumOp):
             return block_checksum(self._context, stream, op, peer)
         if isinstance(op, TransferBlockOp):

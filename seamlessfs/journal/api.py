@@ -27,6 +27,16 @@ class Journal(Protocol):
             more; whether the payload is found by a later replay is not known.
         """
 
+    def roll(self) -> Txid:
+        """Whatever is appended from here on is kept apart from what is there: a backup may copy that. Blocks.
+
+        Returns:
+            Number of the next payload.
+
+        Raises:
+            OSError: the disk refuses; the journal takes no more.
+        """
+
     def replay(self, after: Txid) -> Iterator[tuple[Txid, bytes]]:
         """All payloads behind number `after`, in order.
 

@@ -132,6 +132,19 @@ class EmbeddedJournal:
         self._end += size_bytes
         self._last_txid = txid
 
+    def roll(self) -> Txid:
+        """As in Journal: begins a new segment, unless the last one is empty."""
+        if self._failure is not None:
+            raise OSError(self._failure.errno, f"journal {self._path} failed before: {self._failure}")
+        if self._segments[-1].header.first_txid <= self._last_txid:
+            try:
+                self._end_segment()
+                self._begin_segment()
+            except OSError as error:
+                self._failure = error
+                raise OSError(error.errno, f"journal {self._path} cannot begin a segment: {error}") from error
+        return Txid(self._last_txid + 1)
+
     def replay(self, after: Txid) -> Iterator[tuple[Txid, bytes]]:
         """As in Journal. Cost: one segment in memory at a time."""
         first = self._segments[0].header.first_txid

@@ -128,6 +128,10 @@ class UnsupportedOperation(FilesystemError, NotImplementedError):
     ERRNO = _errno.EOPNOTSUPP
 
 
+class UnsupportedAction(UnsupportedOperation):
+    """Hadoop's UnsupportedActionException: the namenode does not do this, or not now."""
+
+
 class UnresolvedPath(FilesystemError):
     """A symbolic link was met."""
 

@@ -92,7 +92,12 @@ class ServerDefaults:
 
 @dataclass(frozen=True, slots=True)
 class FsStats:
-    """State of the whole file system. Units: bytes and blocks."""
+    """State of the whole file system. Units: bytes and blocks.
+
+    Attributes:
+        corrupt_blocks: blocks with a corrupt replica, whatever else they have.
+        last_copy_blocks: blocks of which one copy is left and more are wanted.
+    """
 
     capacity: int
     used: int
@@ -103,3 +108,4 @@ class FsStats:
     missing_single_replica_blocks: int = 0
     blocks_in_future: int = 0
     pending_deletion_blocks: int = 0
+    last_copy_blocks: int = 0

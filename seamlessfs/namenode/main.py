@@ -25,13 +25,13 @@ from seamlessfs.blocks.reports import Counters
 from seamlessfs.blocks.settings import BlockSettings
 from seamlessfs.blocks.topology import Topology
 from seamlessfs.config.namenode import NamenodeSettings
-from seamlessfs.config.topology import TopologyRules, load_topology
 from seamlessfs.journal.embedded import EmbeddedJournal
 from seamlessfs.log import configure
 from seamlessfs.model.cluster import Link
 from seamlessfs.model.errors import ConfigurationError, CorruptStore
 from seamlessfs.model.ids import PoolId
 from seamlessfs.model.principal import Principal
+from seamlessfs.namenode.admin_calls import AdminCalls
 from seamlessfs.namenode.audit import audited
 from seamlessfs.namenode.audit_file import AuditFile
 from seamlessfs.namenode.core import Core, mono_ms, wall_ms
@@ -47,6 +47,14 @@ from seamlessfs.namenode.path_calls import PathCalls
 from seamlessfs.namenode.pipeline_calls import PipelineCalls
 from seamlessfs.namenode.placement_calls import PlacementCalls
 from seamlessfs.namenode.recovery import LeaseRecoverer
+from seamlessfs.namenode.refresh import (
+    Refresher,
+    Reread,
+    default_home,
+    fixed_groups,
+    proxy_rules,
+    topology_rules,
+)
 from seamlessfs.namenode.safe_mode import guarded
 from seamlessfs.namenode.service_calls import ServiceCalls
 from seamlessfs.namenode.sessions import STREAM_OPTIONS, ControlService
@@ -58,7 +66,7 @@ from seamlessfs.net.listening import require_free
 from seamlessfs.net.rpc_server import RpcLimits, RpcServer
 from seamlessfs.security.groups import GroupResolver
 from seamlessfs.security.secret import load_secret
-from seamlessfs.security.users import ProxyRule, Users
+from seamlessfs.security.users import Users
 from seamlessfs.store.lmdb import LmdbStore
 from seamlessfs.store.records import ClusterIdentity
 from seamlessfs.web.server import HttpServer
@@ -68,26 +76,41 @@ from seamlessfs.wire.rpc.protocols import (
     GET_USER_MAPPINGS_PROTOCOL,
     PLACEMENT_PROTOCOL,
     PROTOCOLS,
+    RECONFIGURATION_PROTOCOL,
+    REFRESH_AUTHORIZATION_PROTOCOL,
+    REFRESH_CALL_QUEUE_PROTOCOL,
+    REFRESH_USER_MAPPINGS_PROTOCOL,
 )
 
 LOG = logging.getLogger("seamlessfs.namenode")
 STOP_GRACE_S = 3.0
+ADMIN_PROTOCOLS = (
+    RECONFIGURATION_PROTOCOL,
+    REFRESH_AUTHORIZATION_PROTOCOL,
+    REFRESH_CALL_QUEUE_PROTOCOL,
+    REFRESH_USER_MAPPINGS_PROTOCOL,
+)
 
 
-def run(settings: NamenodeSettings) -> int:
-    """Runs until SIGTERM or SIGINT; returns the exit code."""
+def run(reread: Reread) -> int:
+    """Runs until SIGTERM or SIGINT; returns the exit code.
+
+    Args:
+        reread: reads the settings, now and again when an administrator says so.
+    """
+    settings = reread()
     faulthandler.enable()  # a page of the store that the disk cannot give kills the process: the log says where
     configure(settings.log_format)
-    return uvloop.run(_serve(settings))
+    return uvloop.run(_serve(settings, reread))
 
 
-async def _serve(settings: NamenodeSettings) -> int:
+async def _serve(settings: NamenodeSettings, reread: Reread) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        namenode = Namenode(settings)
+        namenode = Namenode(settings, reread)
         await namenode.start()
     except OSError as error:
         event(LOG, "start_failed", logging.ERROR, error=error)
@@ -100,10 +123,11 @@ async def _serve(settings: NamenodeSettings) -> int:
 class Namenode:
     """All parts of one namenode."""
 
-    def __init__(self, settings: NamenodeSettings) -> None:
+    def __init__(self, settings: NamenodeSettings, reread: Reread | None = None) -> None:
         self.settings = settings
+        self.reread: Reread = reread or (lambda: settings)
         self.secret = load_secret(settings.cluster_secret_file)
-        self.rules: TopologyRules = load_topology(settings.topology_file) if settings.topology_file else ()
+        self.rules = topology_rules(settings)
         require_free(settings.rpc_host, settings.rpc_port, "rpc_port")
         require_free(settings.control_host, settings.control_port, "control_port")
         require_free(settings.http_host, settings.http_port, "http_port")
@@ -138,7 +162,7 @@ class Namenode:
         namespace = Namespace(identity.pool_id, limits)
         namespace.load(self.writer.view())
         self.writer.before_seal.append(namespace.settle)
-        topology = Topology(self.rules, settings.default_home_idc or _first_idc(self.rules))
+        topology = Topology(self.rules, default_home(settings, self.rules))
         policies = {policy.id: policy for policy in namespace.storage_policies(self.writer.view())}
         blocks = BlockManager(
             topology,
@@ -150,16 +174,15 @@ class Namenode:
         )
         self.core = Core(settings, self.writer, namespace, blocks, topology, limits, identity, superuser)
         self.core.standstill.look()
-        groups = GroupResolver({user: tuple(names) for user, names in settings.groups.items()})
+        groups = GroupResolver(fixed_groups(settings))
         self.audit = _audit_file(settings)
-        self.control = ControlService(self.core, self.secret, self.rules)
+        self.control = ControlService(self.core, self.secret)
         self.recoverer = LeaseRecoverer(self.core)
         self.health = Health(self.core, self.control)
         self.monitor = Monitor(self.core, self.health)
-        proxies = {user: ProxyRule(users=tuple(names)) for user, names in settings.proxy_users.items()}
-        users = Users(groups, superuser, settings.supergroup, proxies)
+        users = Users(groups, superuser, settings.supergroup, proxy_rules(settings))
         self.rpc = RpcServer(
-            self._handlers(groups),
+            self._handlers(groups, users),
             lambda who: users.principal(who.user, who.real_user, who.peer[0], mono_ms()),
             RpcLimits(
                 connections_max=settings.connections_max,
@@ -176,14 +199,17 @@ class Namenode:
         known = counters.read(self.writer.view())
         return Counters(known.block, known.generation_stamp)
 
-    def _handlers(self, groups: GroupResolver) -> Mapping[str, Mapping[str, Callable[..., Any]]]:
+    def _handlers(self, groups: GroupResolver, users: Users) -> Mapping[str, Mapping[str, Callable[..., Any]]]:
         locator = Locator(self.core)
         service = ServiceCalls(self.core, groups)
-        parts = (FileCalls(self.core, locator), PipelineCalls(self.core), PathCalls(self.core, locator), service)
+        admin = AdminCalls(self.core, self.control, Refresher(self.reread, self.control, groups, users))
+        files, paths = FileCalls(self.core, locator), PathCalls(self.core, locator)
+        parts = (files, PipelineCalls(self.core), paths, service, admin)
         calls = guarded(self.core, handlers(CLIENT_PROTOCOL, *parts))
         return {
             CLIENT_PROTOCOL: audited(self.core, self.audit, calls) if self.audit is not None else calls,
             GET_USER_MAPPINGS_PROTOCOL: handlers(GET_USER_MAPPINGS_PROTOCOL, service),
+            **{protocol: handlers(protocol, admin) for protocol in ADMIN_PROTOCOLS},
             PLACEMENT_PROTOCOL: handlers(
                 PLACEMENT_PROTOCOL, PlacementCalls(self.core, self.control, self.health), ExplainCalls(self.core)
             ),
@@ -286,10 +312,6 @@ def _new_identity(host: str) -> ClusterIdentity:
     namespace_id = secrets.randbits(31) | 1
     pool = PoolId(f"BP-{secrets.randbits(31)}-{host}-{now_ms}")
     return ClusterIdentity(f"CID-{secrets.token_hex(16)}", pool, namespace_id, now_ms)
-
-
-def _first_idc(rules: TopologyRules) -> str:
-    return min((place.idc for _, place in rules), default="default")
 
 
 def _audit_file(settings: NamenodeSettings) -> AuditFile | None:

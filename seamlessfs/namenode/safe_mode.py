@@ -68,7 +68,8 @@ def guarded(core: Core, table: Mapping[str, Callable[..., Any]]) -> dict[str, Ca
     return {**table, **heeding}
 
 
-def _refusal(core: Core, cannot: str) -> SafeMode:
+def refusal(core: Core, cannot: str) -> SafeMode:
+    """The error of a call that must wait for the end of safe mode."""
     return SafeMode(
         f"{cannot}. Name node is in safe mode.\n{core.standstill.why()} NamenodeHostName:{core.settings.rpc_host}"
     )
@@ -86,14 +87,14 @@ def _guarded(core: Core, handler: Callable[..., Any], cannot: Callable[[Any], st
     async def hold(call: CallContext, request: Message) -> Any:
         await core.standstill.hold()
         if stands(call):
-            raise _refusal(core, cannot(request))
+            raise refusal(core, cannot(request))
         return await _awaited(handler(call, request))
 
     def answer(call: CallContext, request: Message) -> Any:
         if not stands(call):
             return handler(call, request)
         if not core.standstill.patience_ms:
-            raise _refusal(core, cannot(request))
+            raise refusal(core, cannot(request))
         return hold(call, request)
 
     return answer
@@ -114,14 +115,14 @@ def _located(core: Core, handler: Callable[..., Any]) -> Callable[..., Any]:
                 return response
         if complete(response := await _awaited(handler(call, request))):
             return response
-        raise _refusal(core, f"Zero blocklocations for {request.src}")
+        raise refusal(core, f"Zero blocklocations for {request.src}")
 
     def answer(call: CallContext, request: Any) -> Any:
         response = handler(call, request)
         if complete(response):
             return response
         if not core.standstill.patience_ms:
-            raise _refusal(core, f"Zero blocklocations for {request.src}")
+            raise refusal(core, f"Zero blocklocations for {request.src}")
         return hold(call, request)
 
     return answer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from seamlessfs.blocks.cluster import NodeState
 from seamlessfs.model.errors import RemoteIOError, UnsupportedOperation
 from seamlessfs.model.path import PATH_CHARS_MAX, too_long
 from seamlessfs.model.status import ServerDefaults
@@ -12,7 +11,6 @@ from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.events import event
 from seamlessfs.net.rpc_server import CallContext
 from seamlessfs.security.groups import GroupResolver
-from seamlessfs.wire.convert.blocks import datanode_info_to_pb
 from seamlessfs.wire.convert.policy import hdfs_policies_to_pb, placement_policy_to_pb
 from seamlessfs.wire.convert.status import fs_stats_to_pb, server_defaults_to_pb
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
@@ -46,20 +44,6 @@ class ServiceCalls:
 
     def get_fs_stats(self, call: CallContext, request: pb.GetFsStatusRequestProto) -> pb.GetFsStatsResponseProto:
         return fs_stats_to_pb(self.core.blocks.stats())
-
-    def get_datanode_report(
-        self, call: CallContext, request: pb.GetDatanodeReportRequestProto
-    ) -> pb.GetDatanodeReportResponseProto:
-        self.core.require_superuser(call)
-        states = {
-            pb.ALL: tuple(NodeState),
-            pb.LIVE: (NodeState.LIVE, NodeState.STALE),
-            pb.DEAD: (NodeState.DEAD,),
-        }.get(request.type, ())
-        chosen = self.core.blocks.datanode_infos(states)
-        return pb.GetDatanodeReportResponseProto(
-            di=[datanode_info_to_pb(self.core.with_wall_clock(node)) for node in chosen]
-        )
 
     def get_storage_policies(
         self, call: CallContext, request: pb.GetStoragePoliciesRequestProto

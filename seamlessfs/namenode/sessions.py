@@ -18,9 +18,10 @@ from seamlessfs.blocks.commands import (
     UpdateReplicaCommand,
 )
 from seamlessfs.blocks.reports import ChangeKind, ReplicaChange, ReportPart
+from seamlessfs.blocks.topology import Topology
 from seamlessfs.config.topology import TopologyRules
 from seamlessfs.model.cluster import DatanodeId, Location, StorageReport
-from seamlessfs.model.errors import RegistrationRefused
+from seamlessfs.model.errors import ConfigurationError, RegistrationRefused
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, StorageId
 from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.events import event
@@ -70,9 +71,13 @@ Context = grpc.aio.ServicerContext[pb.FromDatanode, pb.FromNamenode]
 class DatanodeSession:
     """One connected datanode: where it is, and what waits to be sent to it."""
 
-    def __init__(self, uuid: DatanodeUuid, location: Location) -> None:
+    def __init__(self, uuid: DatanodeUuid, location: Location, own_location: str = "") -> None:
+        """Args:
+        own_location: where the datanode's own settings say that it is; counts only where the topology says nothing.
+        """
         self.uuid = uuid
         self.location = location
+        self.own_location = own_location
         self.ended = asyncio.Event()
         self.outbox_bytes = 0
         self._outbox: deque[pb.FromNamenode] = deque()
@@ -110,10 +115,9 @@ class DatanodeSession:
 class ControlService(pb_grpc.ControlServicer):
     """Registration, reports and commands of all datanodes."""
 
-    def __init__(self, core: Core, secret: bytes, rules: TopologyRules) -> None:
+    def __init__(self, core: Core, secret: bytes) -> None:
         self.core = core
         self.secret = secret
-        self.rules = rules
         self.sessions: dict[DatanodeUuid, DatanodeSession] = {}
         self.ledger = Ledger()
         self.control_bytes: Counter[tuple[str, str]] = Counter()
@@ -198,7 +202,7 @@ class ControlService(pb_grpc.ControlServicer):
         self.ledger.joined(uuid, register.started_at_ms)
         event(LOG, "datanode_registered", datanode=uuid, address=who.xfer_address, location=location)
         await context.write(pb.FromNamenode(registered=self._registered(location)))
-        return DatanodeSession(uuid, location)
+        return DatanodeSession(uuid, location, register.location)
 
     def _place(self, register: pb.Register) -> Location:
         location = self.core.topology.locate(register.ip)
@@ -215,7 +219,6 @@ class ControlService(pb_grpc.ControlServicer):
 
     def _registered(self, location: Location) -> pb.Registered:
         identity = self.core.identity
-        rules = [pb.TopologyRule(network=network, location=str(place)) for network, place in self.rules]
         return pb.Registered(
             cluster_id=identity.cluster_id,
             pool_id=identity.pool_id,
@@ -224,15 +227,45 @@ class ControlService(pb_grpc.ControlServicer):
             epoch=EPOCH,
             heartbeat_interval_ms=self.core.settings.heartbeat_interval_ms,
             location=str(location),
-            topology=pb.Topology(rules=rules),
+            topology=self._topology(),
             generation_stamp=counters.read(self.core.view()).generation_stamp,
         )
+
+    def _topology(self) -> pb.Topology:
+        rules = self.core.topology.rules
+        return pb.Topology(rules=[pb.TopologyRule(network=network, location=str(place)) for network, place in rules])
 
     async def _read(self, context: Context) -> pb.FromDatanode:
         message = await context.read()
         if not isinstance(message, pb.FromDatanode):
             raise TimeoutError
         return message
+
+    def replace_topology(self, rules: TopologyRules, default_home: str) -> None:
+        """Goes by these rules from now on; datanodes that are elsewhere by them have to register again.
+
+        Raises:
+            ConfigurationError: a connected datanode would be nowhere. Nothing has changed then.
+        """
+        fresh = Topology(rules, default_home)
+        moved = []
+        for session in self.sessions.values():
+            address = self.core.blocks.cluster.node(session.uuid).id.ip
+            place = fresh.place(address, session.own_location)
+            if place is None:
+                raise ConfigurationError(f"no rule covers datanode {address}, which names no place itself: add a rule")
+            if place != session.location:
+                moved.append(session)
+        self.core.topology.replace(rules, default_home)
+        self.send_all(pb.FromNamenode(topology=self._topology()))
+        for session in moved:
+            session.end()
+        event(LOG, "topology_replaced", rules=len(fresh.rules), datanodes_moved=len(moved))
+
+    def send_all(self, message: pb.FromNamenode) -> None:
+        """To every datanode that is connected."""
+        for session in list(self.sessions.values()):
+            session.send(message)
 
     async def _send(self, session: DatanodeSession, context: Context) -> None:
         while True:

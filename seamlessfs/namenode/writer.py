@@ -213,6 +213,16 @@ class Writer:
             await self.submit(_nothing)
         return self.durable_txid
 
+    async def save(self) -> None:
+        """Brings the store up to what is durable, and lets the journal forget that."""
+        await self.barrier()
+        await self._applier.finish()
+
+    async def roll(self) -> Txid:
+        """Everything that is durable is in ended files of the journal; answers the first batch of the next one."""
+        await self.barrier()
+        return await self._loop.run_in_executor(self._appender, self._journal.roll)
+
     def view(self) -> ReadView:
         """What is durable, as of now. Good until the next await."""
         return self._overlay.view()

@@ -63,6 +63,12 @@ class GroupResolver:
             self._known.popitem(last=False)
         return found
 
-    def forget(self) -> None:
-        """Looks every user up again at the next question (refreshUserToGroupsMappings)."""
+    def forget(self, fixed: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        """Looks every user up again at the next question (refreshUserToGroupsMappings).
+
+        Args:
+            fixed: takes the place of the fixed table, if it is given.
+        """
+        if fixed is not None:
+            self._fixed = dict(fixed)
         self._known.clear()

@@ -58,6 +58,10 @@ class Users:
         self._supergroup = supergroup
         self._proxies = dict(proxies or {})
 
+    def replace_proxies(self, proxies: Mapping[str, ProxyRule]) -> None:
+        """Who connects from now on goes by these rules (refreshSuperUserGroupsConfiguration)."""
+        self._proxies = dict(proxies)
+
     def principal(
         self,
         user: str,

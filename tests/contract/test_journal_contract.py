@@ -48,6 +48,19 @@ def test_what_was_appended_is_replayed_in_order_from_any_number(opener: Callable
     journal.close()
 
 
+def test_what_follows_a_roll_is_replayed_like_anything(opener: Callable[[], Journal]) -> None:
+    journal = opener()
+    assert journal.roll() == 1
+    fill(journal, 1, 5)
+    assert [journal.roll(), journal.roll()] == [6, 6]
+    journal.close()
+    journal = opener()
+    fill(journal, 6, 9)
+    journal.trim(Txid(5))
+    assert list(journal.replay(Txid(5))) == [(txid, payload(txid)) for txid in range(6, 10)]
+    journal.close()
+
+
 def test_a_journal_goes_on_after_reopening(opener: Callable[[], Journal]) -> None:
     for first in range(1, 60, 7):
         journal = opener()

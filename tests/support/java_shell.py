@@ -1,4 +1,4 @@
-"""Hadoop's own file system shell, many commands in one JVM."""
+"""Hadoop's own shell and administrator's tools, many commands in one JVM."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tests.support.peer_files import PeerFiles, class_path
 
 COMMAND_TIMEOUT_S = 90.0
 START_TIMEOUT_S = 60.0
+FS_SHELL = "org.apache.hadoop.fs.FsShell"
 
 
 class JavaShellFailed(Exception):
@@ -44,7 +45,7 @@ class JavaShell:
 
     Args:
         peers: where its jars are.
-        version: one of `peer_files.SHELL_VERSIONS`.
+        version: one of `peer_files.SHELL_VERSIONS`, or `SERVER_VERSION`, which has every tool.
         folder: gets its configuration and its log.
     """
 
@@ -74,9 +75,13 @@ class JavaShell:
         properties: Mapping[str, str] | None = None,
         user: str = "root",
         stdin: bytes = b"",
+        tool: str = FS_SHELL,
         timeout_s: float = COMMAND_TIMEOUT_S,
     ) -> ShellResult:
         """Runs `hadoop fs ARGUMENTS` with `namenode` (host:port) as the default file system.
+
+        Args:
+            tool: class of another command than that; those of HDFS's administrators need the server's jars.
 
         Raises:
             JavaShellFailed: the JVM did not answer in time.
@@ -85,7 +90,7 @@ class JavaShell:
         for key, value in (properties or {}).items():
             generic += ["-D", f"{key}={value}"]
         words = tuple(str(argument) for argument in arguments)
-        fields = [user.encode(), stdin, *(word.encode() for word in (*generic, *words))]
+        fields = [user.encode(), stdin, tool.encode(), *(word.encode() for word in (*generic, *words))]
         line = b",".join(base64.b64encode(one) for one in fields) + b"\n"
         assert self._process.stdin is not None
         try:

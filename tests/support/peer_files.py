@@ -209,6 +209,8 @@ class PeerFiles:
 
     def shell_class_path(self, version: str) -> list[Path]:
         """Jars of the Java shell of one version, and the driver's classes."""
+        if version == SERVER_VERSION:
+            return [*self.server_class_path(), DRIVER_CLASSES]
         folder = PEERS / "jars" / f"client-{version}"
         names = ("hadoop-client-api", "hadoop-client-runtime", "slf4j-api", "jcl-over-slf4j")
         jars = [path for name in names for path in folder.glob("*.jar") if jar_pattern(name).fullmatch(path.name)]

@@ -40,6 +40,7 @@ CLASS_NAMES: MappingProxyType[type[SeamlessError], str] = MappingProxyType(
         errors.NameTooLong: "org.apache.hadoop.hdfs.protocol.FSLimitException$PathComponentTooLongException",
         errors.DirectoryTooLarge: "org.apache.hadoop.hdfs.protocol.FSLimitException$MaxDirectoryItemsExceededException",
         errors.UnsupportedOperation: "java.lang.UnsupportedOperationException",
+        errors.UnsupportedAction: "org.apache.hadoop.hdfs.server.namenode.UnsupportedActionException",
         errors.UnresolvedPath: "org.apache.hadoop.hdfs.protocol.UnresolvedPathException",
         errors.UnregisteredNode: "org.apache.hadoop.hdfs.protocol.UnregisteredNodeException",
         errors.ReplicaNotFound: "org.apache.hadoop.hdfs.server.datanode.ReplicaNotFoundException",
@@ -79,7 +80,6 @@ ALIASES: MappingProxyType[str, type[SeamlessError]] = MappingProxyType(
         "org.apache.hadoop.hdfs.protocol.SnapshotAccessControlException": errors.AccessDenied,
         "org.apache.hadoop.hdfs.protocol.QuotaByStorageTypeExceededException": errors.SpaceQuotaExceeded,
         "org.apache.hadoop.ipc.ObserverRetryOnActiveException": errors.StandbyServer,
-        "org.apache.hadoop.hdfs.server.namenode.UnsupportedActionException": errors.UnsupportedOperation,
     }
 )
 """Further classes that stock servers send, read as the nearest of ours."""

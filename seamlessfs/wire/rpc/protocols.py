@@ -16,6 +16,7 @@ from seamlessfs.wire.pb.hadoop import (
     erasurecoding_pb2,
     ha_service_pb2,
     reconfiguration_pb2,
+    refresh_pb2,
     security_pb2,
     user_mappings_pb2,
     xattr_pb2,
@@ -27,6 +28,8 @@ CLIENT_DATANODE_PROTOCOL = "org.apache.hadoop.hdfs.protocol.ClientDatanodeProtoc
 HA_SERVICE_PROTOCOL = "org.apache.hadoop.ha.HAServiceProtocol"
 GET_USER_MAPPINGS_PROTOCOL = "org.apache.hadoop.tools.GetUserMappingsProtocol"
 REFRESH_USER_MAPPINGS_PROTOCOL = "org.apache.hadoop.security.RefreshUserMappingsProtocol"
+REFRESH_AUTHORIZATION_PROTOCOL = "org.apache.hadoop.security.authorize.RefreshAuthorizationPolicyProtocol"
+REFRESH_CALL_QUEUE_PROTOCOL = "org.apache.hadoop.ipc.RefreshCallQueueProtocol"
 RECONFIGURATION_PROTOCOL = "org.apache.hadoop.hdfs.protocol.ReconfigurationProtocol"
 PLACEMENT_PROTOCOL = "seamlessfs.PlacementProtocol"
 """Ours: what HDFS's protocols have no words for."""
@@ -135,6 +138,8 @@ PROTOCOLS: Mapping[str, MethodTable] = MappingProxyType(
         REFRESH_USER_MAPPINGS_PROTOCOL: MappingProxyType(
             _standard(user_mappings_pb2, "refreshUserToGroupsMappings refreshSuperUserGroupsConfiguration")
         ),
+        REFRESH_AUTHORIZATION_PROTOCOL: MappingProxyType(_standard(refresh_pb2, "refreshServiceAcl")),
+        REFRESH_CALL_QUEUE_PROTOCOL: MappingProxyType(_standard(refresh_pb2, "refreshCallQueue")),
         RECONFIGURATION_PROTOCOL: MappingProxyType(_standard(reconfiguration_pb2, _RECONFIGURATION_METHODS)),
         PLACEMENT_PROTOCOL: MappingProxyType(_standard(placement_pb2, "getPlacement explain getTraffic getHealth")),
     }

@@ -4,20 +4,22 @@ import java.io.ByteArrayOutputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.lang.reflect.Constructor;
 import java.security.PrivilegedExceptionAction;
 import java.util.Base64;
 
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.FsShell;
+import org.apache.hadoop.hdfs.HdfsConfiguration;
 import org.apache.hadoop.security.UserGroupInformation;
+import org.apache.hadoop.util.Tool;
 import org.apache.hadoop.util.ToolRunner;
 import org.apache.hadoop.util.VersionInfo;
 
 /**
- * Runs many commands of Hadoop's own file system shell in one JVM.
+ * Runs many commands of Hadoop's own shell and of its administrator's tools in one JVM.
  *
- * A request is a line: user, standard input, and the arguments, each in base64, joined by commas. The answer is a line:
+ * A request is a line: user, standard input, class of the tool, arguments, each in base64, joined by commas. The answer:
  * exit status, standard output, standard error, the last two in base64. The first line written is the Hadoop version.
  */
 public final class FsShellDriver {
@@ -39,9 +41,10 @@ public final class FsShellDriver {
 
     private static String answer(String[] fields, PrintStream log) throws Exception {
         String user = new String(decode(fields[0]), StandardCharsets.UTF_8);
-        String[] arguments = new String[fields.length - 2];
+        String tool = new String(decode(fields[2]), StandardCharsets.UTF_8);
+        String[] arguments = new String[fields.length - 3];
         for (int i = 0; i < arguments.length; i++) {
-            arguments[i] = new String(decode(fields[i + 2]), StandardCharsets.UTF_8);
+            arguments[i] = new String(decode(fields[i + 3]), StandardCharsets.UTF_8);
         }
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         ByteArrayOutputStream err = new ByteArrayOutputStream();
@@ -50,7 +53,7 @@ public final class FsShellDriver {
         System.setErr(new PrintStream(err, true, "UTF-8"));
         int status;
         try {
-            status = run(user, arguments);
+            status = run(user, tool, arguments);
         } catch (Throwable failure) {
             failure.printStackTrace(System.err);
             status = 255;
@@ -64,9 +67,26 @@ public final class FsShellDriver {
         return status + "," + encode(out) + "," + encode(err);
     }
 
-    private static int run(String user, String[] arguments) throws Exception {
-        PrivilegedExceptionAction<Integer> shell = () -> ToolRunner.run(new Configuration(), new FsShell(), arguments);
-        return UserGroupInformation.createRemoteUser(user).doAs(shell);
+    private static int run(String user, String tool, String[] arguments) throws Exception {
+        Configuration configuration = new HdfsConfiguration();
+        PrivilegedExceptionAction<Integer> command =
+            () -> ToolRunner.run(configuration, make(tool, configuration), arguments);
+        return UserGroupInformation.createRemoteUser(user).doAs(command);
+    }
+
+    /** Some tools are made of nothing, others of a configuration, by a constructor that may be hidden. */
+    private static Tool make(String name, Configuration configuration) throws ReflectiveOperationException {
+        Class<?> tool = Class.forName(name);
+        for (Constructor<?> constructor : tool.getDeclaredConstructors()) {
+            constructor.setAccessible(true);
+            if (constructor.getParameterCount() == 0) {
+                return (Tool) constructor.newInstance();
+            }
+            if (constructor.getParameterCount() == 1 && constructor.getParameterTypes()[0] == Configuration.class) {
+                return (Tool) constructor.newInstance(configuration);
+            }
+        }
+        throw new NoSuchMethodException(name + " cannot be made of a configuration");
     }
 
     private static byte[] decode(String field) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from seamlessfs.config.datanode import DatanodeSettings
 from seamlessfs.datanode.daemon import Datanode
 from seamlessfs.model.block import Block, Checksum, ExtendedBlock, LocatedBlock, ReplicaLocation
 from seamlessfs.model.cluster import DatanodeInfo, Location
-from seamlessfs.model.errors import NoSuchMethod, RegistrationRefused, ReplicaNotFound
+from seamlessfs.model.errors import AccessDenied, RegistrationRefused, RemoteIOError, ReplicaNotFound
 from seamlessfs.model.ids import BlockId, GenerationStamp, PoolId, StorageId
 from seamlessfs.security.secret import create_secret
 from seamlessfs.wire.convert.blocks import extended_block_to_pb
@@ -226,9 +227,10 @@ async def test_answers_client_datanode_protocol(start: Start, control: ControlSe
     datanode = await start()
     await until(lambda: control.of("block_report"))
     await asyncio.to_thread(write, datanode, 1, b"x" * 700)
-    channel = RpcChannel([("127.1.1.1", datanode.ipc_port)], user="me")
+    channel = RpcChannel([("127.1.1.1", datanode.ipc_port)], user=getpass.getuser())
+    another = RpcChannel([("127.1.1.1", datanode.ipc_port)], user="somebody-else")
 
-    def call(method: str, request: Any) -> Any:
+    def call(method: str, request: Any, channel: RpcChannel = channel) -> Any:
         return asyncio.to_thread(channel.call, CLIENT_DATANODE_PROTOCOL, method, request)
 
     asked = client_datanode_pb2.GetReplicaVisibleLengthRequestProto(
@@ -244,6 +246,23 @@ async def test_answers_client_datanode_protocol(start: Start, control: ControlSe
     assert [(each.numBlocks, each.usedSpace) for each in volumes.volumeInfo] == [(1, 700 + 7 + 8)]
     await call("triggerBlockReport", client_datanode_pb2.TriggerBlockReportRequestProto(incremental=False))
     await until(lambda: len(control.of("block_report")) == 2)
-    with pytest.raises(NoSuchMethod):
-        await call("evictWriters", client_datanode_pb2.EvictWritersRequestProto())
-    channel.close()
+    bandwidth = client_datanode_pb2.GetBalancerBandwidthRequestProto()
+    await control.send(balancer_bandwidth=pb.BalancerBandwidth(bytes_per_s=4321))
+    await until(lambda: datanode.balancer_bandwidth_bytes_per_s == 4321)
+    assert (await call("getBalancerBandwidth", bandwidth, another)).bandwidth == 4321
+    stop = client_datanode_pb2.ShutdownDatanodeRequestProto(forUpgrade=False)
+    for method, request in (
+        ("evictWriters", client_datanode_pb2.EvictWritersRequestProto()),
+        ("triggerBlockReport", client_datanode_pb2.TriggerBlockReportRequestProto(incremental=False)),
+        ("deleteBlockPool", client_datanode_pb2.DeleteBlockPoolRequestProto(blockPool=POOL_ID, force=True)),
+        ("shutdownDatanode", stop),
+    ):
+        with pytest.raises(AccessDenied):
+            await call(method, request, another)
+    with pytest.raises(RemoteIOError, match="in service"):
+        await call("deleteBlockPool", client_datanode_pb2.DeleteBlockPoolRequestProto(blockPool=POOL_ID, force=True))
+    assert not datanode.stopping.is_set()
+    await call("shutdownDatanode", stop)
+    assert datanode.stopping.is_set()
+    for each in (channel, another):
+        each.close()

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from seamlessfs.namenode.admin_calls import AdminCalls
 from seamlessfs.namenode.file_calls import FileCalls
-from seamlessfs.namenode.main import handlers
+from seamlessfs.namenode.main import ADMIN_PROTOCOLS, handlers
 from seamlessfs.namenode.path_calls import PathCalls
 from seamlessfs.namenode.pipeline_calls import PipelineCalls
 from seamlessfs.namenode.placement_calls import PlacementCalls
@@ -23,9 +24,10 @@ from seamlessfs.wire.rpc.protocols import (
 )
 
 PARTS: dict[str, tuple[type, ...]] = {
-    CLIENT_PROTOCOL: (FileCalls, PipelineCalls, PathCalls, ServiceCalls),
+    CLIENT_PROTOCOL: (FileCalls, PipelineCalls, PathCalls, ServiceCalls, AdminCalls),
     GET_USER_MAPPINGS_PROTOCOL: (ServiceCalls,),
     PLACEMENT_PROTOCOL: (PlacementCalls,),
+    **dict.fromkeys(ADMIN_PROTOCOLS, (AdminCalls,)),
 }
 
 NEEDED = """
@@ -61,7 +63,7 @@ def test_the_methods_that_a_client_needs_are_there() -> None:
     assert set(handlers(PLACEMENT_PROTOCOL, *PARTS[PLACEMENT_PROTOCOL])) == {"getPlacement", "getTraffic", "getHealth"}
 
 
-@pytest.mark.parametrize("part", [FileCalls, PipelineCalls, PathCalls, ServiceCalls, PlacementCalls])
+@pytest.mark.parametrize("part", [FileCalls, PipelineCalls, PathCalls, ServiceCalls, AdminCalls, PlacementCalls])
 def test_every_public_method_of_a_part_is_reached_by_some_name(part: type) -> None:
     reached = {handler_of(*key) for key in HANDLED}
     public = [member for name, member in inspect.getmembers(part, inspect.isfunction) if not name.startswith("_")]

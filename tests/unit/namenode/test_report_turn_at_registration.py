@@ -30,7 +30,7 @@ class SlowToRegister(ControlService):
     """Answers a registration only when it is let: the datanode is known by then, and cannot be sent anything yet."""
 
     def __init__(self, core: Any, who: Any) -> None:
-        super().__init__(core, b"secret", ())
+        super().__init__(core, b"secret")
         self.who = who
         self.known, self.let = asyncio.Event(), asyncio.Event()
 

@@ -42,7 +42,7 @@ class FromDatanode(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., register: _Optional[_Union[Register, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., block_report: _Optional[_Union[BlockReport, _Mapping]] = ..., replica_changes: _Optional[_Union[ReplicaChanges, _Mapping]] = ..., transfer_result: _Optional[_Union[TransferResult, _Mapping]] = ..., recovery_info: _Optional[_Union[RecoveryInfo, _Mapping]] = ..., replica_updated: _Optional[_Union[ReplicaUpdated, _Mapping]] = ...) -> None: ...
 
 class FromNamenode(_message.Message):
-    __slots__ = ("challenge", "registered", "refused", "transfer", "invalidate", "request_report", "topology", "init_recovery", "update_replica")
+    __slots__ = ("challenge", "registered", "refused", "transfer", "invalidate", "request_report", "topology", "init_recovery", "update_replica", "balancer_bandwidth")
     CHALLENGE_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +52,7 @@ class FromNamenode(_message.Message):
     TOPOLOGY_FIELD_NUMBER: _ClassVar[int]
     INIT_RECOVERY_FIELD_NUMBER: _ClassVar[int]
     UPDATE_REPLICA_FIELD_NUMBER: _ClassVar[int]
+    BALANCER_BANDWIDTH_FIELD_NUMBER: _ClassVar[int]
     challenge: Challenge
     registered: Registered
     refused: Refused
@@ -61,7 +62,8 @@ class FromNamenode(_message.Message):
     topology: Topology
     init_recovery: InitRecovery
     update_replica: UpdateReplica
-    def __init__(self, challenge: _Optional[_Union[Challenge, _Mapping]] = ..., registered: _Optional[_Union[Registered, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., transfer: _Optional[_Union[Transfer, _Mapping]] = ..., invalidate: _Optional[_Union[Invalidate, _Mapping]] = ..., request_report: _Optional[_Union[RequestReport, _Mapping]] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., init_recovery: _Optional[_Union[InitRecovery, _Mapping]] = ..., update_replica: _Optional[_Union[UpdateReplica, _Mapping]] = ...) -> None: ...
+    balancer_bandwidth: BalancerBandwidth
+    def __init__(self, challenge: _Optional[_Union[Challenge, _Mapping]] = ..., registered: _Optional[_Union[Registered, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., transfer: _Optional[_Union[Transfer, _Mapping]] = ..., invalidate: _Optional[_Union[Invalidate, _Mapping]] = ..., request_report: _Optional[_Union[RequestReport, _Mapping]] = ..., topology: _Optional[_Union[Topology, _Mapping]] = ..., init_recovery: _Optional[_Union[InitRecovery, _Mapping]] = ..., update_replica: _Optional[_Union[UpdateReplica, _Mapping]] = ..., balancer_bandwidth: _Optional[_Union[BalancerBandwidth, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("uuid", "nonce", "software_version")
@@ -162,6 +164,12 @@ class Storage(_message.Message):
     remaining: int
     failed: bool
     def __init__(self, storage_id: _Optional[str] = ..., storage_type: _Optional[str] = ..., capacity: _Optional[int] = ..., used: _Optional[int] = ..., remaining: _Optional[int] = ..., failed: bool = ...) -> None: ...
+
+class BalancerBandwidth(_message.Message):
+    __slots__ = ("bytes_per_s",)
+    BYTES_PER_S_FIELD_NUMBER: _ClassVar[int]
+    bytes_per_s: int
+    def __init__(self, bytes_per_s: _Optional[int] = ...) -> None: ...
 
 class LinkTraffic(_message.Message):
     __slots__ = ("source", "target", "traffic_class", "payload_sent", "payload_received", "wire_sent", "wire_received")
