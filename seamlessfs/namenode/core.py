@@ -168,8 +168,12 @@ class Core:
 
     def require_superuser(self, call: CallContext) -> None:
         """Raises AccessDenied, with HDFS's text, for everybody else."""
-        if not call.principal.superuser and self.settings.permissions_enabled:
-            raise AccessDenied(f"Access denied for user {call.principal.user}. Superuser privilege is required")
+        self.require_superuser_of(call.principal)
+
+    def require_superuser_of(self, principal: Principal) -> None:
+        """As `require_superuser`, for a caller of another port."""
+        if not principal.superuser and self.settings.permissions_enabled:
+            raise AccessDenied(f"Access denied for user {principal.user}. Superuser privilege is required")
 
     async def change(self, call: CallContext, operation: Callable[[Transaction, Context], T]) -> T:
         """Runs an operation on the namespace and returns its result once it is durable."""

@@ -38,6 +38,8 @@ from seamlessfs.namenode.core import Core, mono_ms, wall_ms
 from seamlessfs.namenode.events import event
 from seamlessfs.namenode.explain_calls import ExplainCalls
 from seamlessfs.namenode.file_calls import FileCalls
+from seamlessfs.namenode.fsck.lost_found import LostFound
+from seamlessfs.namenode.fsck.page import fsck_page
 from seamlessfs.namenode.health import Health
 from seamlessfs.namenode.locate import Locator
 from seamlessfs.namenode.marker import VERSION_NAME, require_same, write_marker
@@ -180,7 +182,7 @@ class Namenode:
         self.recoverer = LeaseRecoverer(self.core)
         self.health = Health(self.core, self.control)
         self.monitor = Monitor(self.core, self.health)
-        users = Users(groups, superuser, settings.supergroup, proxy_rules(settings))
+        self.users = users = Users(groups, superuser, settings.supergroup, proxy_rules(settings))
         self.rpc = RpcServer(
             self._handlers(groups, users),
             lambda who: users.principal(who.user, who.real_user, who.peer[0], mono_ms()),
@@ -231,7 +233,9 @@ class Namenode:
             await self.grpc.stop(None)
             where = f"{settings.rpc_host}:{settings.rpc_port}"
             raise ConfigurationError(f"cannot listen on {where} for clients: {error.strerror or error}") from error
-        self.http = HttpServer(namenode_pages(self.core, self.control, self.health, self.rpc))
+        pages = namenode_pages(self.core, self.control, self.health, self.rpc)
+        check = fsck_page(self.core, self.users, LostFound((host, rpc_port)))
+        self.http = HttpServer({**pages, "/fsck": check})
         http_port = await self.http.start(settings.http_host, settings.http_port)
         event(
             LOG,
