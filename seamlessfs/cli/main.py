@@ -12,6 +12,11 @@ from seamlessfs.model.errors import SeamlessError
 
 COMMANDS = {
     "dfs": ("seamlessfs.cli.dfs.shell", "files: -ls -cat -put -get -mkdir -mv -cp -rm -du -stat -test ..."),
+    "dfsadmin": ("seamlessfs.cli.admin.dfsadmin", "the cluster: -report -safemode -printTopology -listOpenFiles ..."),
+    "fsck": ("seamlessfs.cli.admin.fsck", "whether the blocks of files are where they should be"),
+    "storagepolicies": ("seamlessfs.cli.admin.storagepolicies", "policies, and which one a path has"),
+    "groups": ("seamlessfs.cli.admin.groups", "in which groups the namenode has users"),
+    "getconf": ("seamlessfs.cli.admin.getconf", "what a Hadoop configuration says"),
     "where": ("seamlessfs.cli.where", "where each replica of a file is, and what is still owed"),
     "explain": ("seamlessfs.cli.explain", "why each replica of a block is where it is, and what happens next"),
     "health": ("seamlessfs.cli.health", "what the namenode has waiting, and what is stuck"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator
 
@@ -64,9 +65,13 @@ class Fsck:
                 for name in options.block_ids:
                     yield self._named_block(name)
                 return
-            yield f"{started} for path {options.path} at {now}\n"
+            if not options.json:
+                yield f"{started} for path {options.path} at {now}\n"
             async for text in self._check(began_ms):
-                yield text
+                if not options.json:
+                    yield text
+            if options.json:
+                yield json.dumps(self._as_dict()) + "\n"
         except SeamlessError as error:
             yield _ended(began_ms) + f"{error}\n\n\nFsck on path '{options.path}' FAILED"
 
@@ -126,6 +131,10 @@ class Fsck:
 
     def _word(self) -> str:
         return "HEALTHY" if self._result.healthy else "CORRUPT"
+
+    def _as_dict(self) -> dict[str, object]:
+        sums = self._result.as_dict()
+        return {"path": self.options.path, "status": self._word(), "directories": self._directories, **sums}
 
     def _summary(self) -> str:
         alive = [node for node in self.core.blocks.cluster.nodes.values() if node.state is not NodeState.DEAD]

@@ -34,6 +34,8 @@ class FsckOptions:
     list_corrupt: bool = False
     start: int = 0
     block_ids: tuple[str, ...] | None = None
+    json: bool = False
+    """The sums alone, as one JSON object: ours, stock's tool does not ask for it."""
 
     @property
     def changes(self) -> bool:
@@ -68,4 +70,5 @@ class FsckOptions:
             list_corrupt="listcorruptfileblocks" in query,
             start=int(start) if start.isascii() and start.isdigit() else 0,
             block_ids=None if blocks is None else tuple(blocks.split()),
+            json="json" in query,
         )
