@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from seamlessfs.namenode.core import Core
 from seamlessfs.namenode.fsck.options import FsckOptions
 from seamlessfs.namenode.fsck.policies import PolicySummary
 from seamlessfs.namenode.fsck.result import MIN_REPLICATION, Result
-from seamlessfs.namenode.fsck.walk import Found
+from seamlessfs.namenode.fsck.walk import SLICE_BLOCKS, Found
 from seamlessfs.namespace.answers import FileBlock, FileBlocks
 from seamlessfs.store.records import BlockState
 
@@ -52,8 +53,8 @@ class FileCheck:
         self._policies = policies
         self.damaged = False
 
-    def look(self, found: Found) -> str:
-        """The file's lines. Cost: its blocks, each with a few look-ups."""
+    async def look(self, found: Found) -> str:
+        """The file's lines. Cost: its blocks, each with a few look-ups; others have their turns in between."""
         blocks = found.blocks
         assert blocks is not None
         self.damaged = False
@@ -66,13 +67,13 @@ class FileCheck:
         out.write(self._headline(found, blocks))
         file = _File(found.path, found.status.replication)
         open_last = blocks.last if blocks.last is not None and blocks.last.state is not BlockState.COMPLETE else None
-        for number, block in enumerate(
-            b for b in blocks.blocks if open_last is None or b.block.id != open_last.block.id
-        ):
+        closed = [block for block in blocks.blocks if open_last is None or block.block.id != open_last.block.id]
+        for number, block in enumerate(closed):
+            if number % SLICE_BLOCKS == SLICE_BLOCKS - 1:
+                await asyncio.sleep(0)
             self._block(out, file, number, block)
         if open_last is not None:
-            count = len(blocks.blocks) - any(block.block.id == open_last.block.id for block in blocks.blocks)
-            self._open_block(file, count, open_last)
+            self._open_block(file, len(closed), open_last)
         self._end(out, file)
         return out.getvalue()
 

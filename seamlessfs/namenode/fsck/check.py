@@ -89,10 +89,12 @@ class Fsck:
             return
         walk = Walk(self.core, self._context(), path, status)
         while (part := await walk.read()) is not None:
+            texts = []
             for found in part.found:
-                yield self._entry(found)
+                texts.append(await self._entry(found))
                 if self._files.damaged:
                     await self._treat(found)
+            yield "".join(texts)
             if part.error is not None:
                 raise part.error
         yield self._summary() + _ended(began_ms)
@@ -100,14 +102,14 @@ class Fsck:
             raise FilesystemError("fsck encountered internal errors!")
         yield f"\n\nThe filesystem under path '{path}' is {self._word()}"
 
-    def _entry(self, found: Found) -> str:
+    async def _entry(self, found: Found) -> str:
         """A directory or a file. An empty line each thousand shows that it goes on."""
         progress = "\n" if (self._directories + self._result.files) % 1000 == 0 else ""
         if found.blocks is None:
             self._directories += 1
             self._files.damaged = False
             return progress + (f"{found.path} <dir>\n" if self.options.files else "")
-        return progress + self._files.look(found)
+        return progress + await self._files.look(found)
 
     async def _treat(self, found: Found) -> None:
         """Saves what can be read of a damaged file, deletes it; not one that is still being written."""

@@ -14,7 +14,7 @@ from seamlessfs.namespace.context import Context
 from seamlessfs.store.api import ReadView
 
 SLICE_ENTRIES = 200
-SLICE_BLOCKS = 1000
+SLICE_BLOCKS = 200
 """A slice ends behind the entry that reaches one of them: a few milliseconds of work for the namenode."""
 
 PAGE = 100
