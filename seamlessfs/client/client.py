@@ -60,13 +60,16 @@ class Client:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def open_read(self, path: str) -> FileReader:
+    def open_read(self, path: str, verify: bool = True) -> FileReader:
         """Opens a file for reading at any offset.
+
+        Args:
+            verify: check what is read against its checksums.
 
         Raises:
             FileNotFound: there is none, or it is a directory.
         """
-        return FileReader.open(self.session, path)
+        return FileReader.open(self.session, path, verify=verify)
 
     def open_write(
         self,
@@ -79,12 +82,14 @@ class Client:
         block_size_bytes: int | None = None,
         checksum: Checksum | None = None,
         storage_policy: str | None = None,
+        lazy_persist: bool = False,
     ) -> FileWriter:
         """Creates a file and opens it for writing.
 
         Args:
             permission: before the umask. replication: counts only where the placement policy leaves it to the client.
             storage_policy: name of the placement policy; None takes that of the path.
+            lazy_persist: datanodes may keep it in memory first; with HDFS only, and then with one replica.
 
         Raises:
             FileAlreadyExists: the file exists and `overwrite` is false, or it is a directory.
@@ -101,6 +106,7 @@ class Client:
             replication=replication,
             block_size=settings.block_size,
             storage_policy=storage_policy,
+            lazy_persist=lazy_persist,
         )
         rules = replace(settings.rules, replication=status.replication)
         return FileWriter(session, path, status.inode_id, replace(settings, rules=rules))
@@ -120,7 +126,9 @@ class Client:
             ) from error
         settings = self._write_settings(status.block_size, None, status.replication)
         last_block = None if last is None else last.block
-        return FileWriter(session, path, status.inode_id, settings, last=last_block, position=status.length)
+        return FileWriter(
+            session, path, status.inode_id, settings, last=last_block, position=status.length, appending=True
+        )
 
     def _write_settings(self, block_size_bytes: int, checksum: Checksum | None, replication: int) -> WriteSettings:
         session, options = self.session, self.options

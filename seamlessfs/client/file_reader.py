@@ -62,9 +62,15 @@ class FileReader:
     """
 
     def __init__(
-        self, session: Session, path: str, layout: FileLayout, wait: Callable[[float], None] = time.sleep
+        self,
+        session: Session,
+        path: str,
+        layout: FileLayout,
+        wait: Callable[[float], None] = time.sleep,
+        verify: bool = True,
     ) -> None:
         self.path = path
+        self._verify = verify
         self.length = layout.length
         self._session = session
         self._layout = layout
@@ -76,8 +82,13 @@ class FileReader:
         self._closed = False
 
     @classmethod
-    def open(cls, session: Session, path: str, wait: Callable[[float], None] = time.sleep) -> FileReader:
+    def open(
+        cls, session: Session, path: str, wait: Callable[[float], None] = time.sleep, verify: bool = True
+    ) -> FileReader:
         """Asks for the blocks of a file; waits a little for one whose writer and datanodes have just died.
+
+        Args:
+            verify: check what is read against its checksums; False brings bytes of which no good replica is left.
 
         Raises:
             FileNotFound: there is no such file, or it is a directory.
@@ -88,9 +99,10 @@ class FileReader:
             located = session.namenode.get_block_locations(path, 0, PREFETCH_BLOCKS * block_size)
             last = located.last_block
             if last is None or not located.under_construction or located.last_block_complete:
-                return cls(session, path, layout_of(located, 0), wait)
+                return cls(session, path, layout_of(located, 0), wait, verify)
             try:
-                return cls(session, path, layout_of(located, fetch_visible_length(session, last, path)), wait)
+                length = fetch_visible_length(session, last, path)
+                return cls(session, path, layout_of(located, length), wait, verify)
             except NoLiveReplica:
                 if wait_s is None:
                     raise
@@ -259,7 +271,13 @@ class FileReader:
         got = 0
         try:
             reader = read_block(
-                session.connector, replica, part.located.block, *wanted, session.client_name, patience_s=patience_s
+                session.connector,
+                replica,
+                part.located.block,
+                *wanted,
+                session.client_name,
+                verify=self._verify,
+                patience_s=patience_s,
             )
             stream = _Stream(reader, replica, part.located, part.start, end, os.getpid())
             try:

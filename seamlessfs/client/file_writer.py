@@ -75,6 +75,7 @@ class FileWriter:
         *,
         last: ExtendedBlock | None = None,
         position: int = 0,
+        appending: bool = False,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self.path = path
@@ -86,6 +87,7 @@ class FileWriter:
         self._settings = settings
         self._wait = wait
         self._previous = last
+        self._appending = appending
         self._excluded = ExcludedDatanodes()
         self._open: _OpenBlock | None = None
         self._error: BaseException | None = None
@@ -157,8 +159,15 @@ class FileWriter:
             self._session.leases.discard(self)
 
     def abort(self) -> None:
-        """Stops writing and deletes the file. Errors are of no consequence: the lease runs out by itself."""
+        """Stops writing and deletes the file; one that was there before it was appended to is closed as it is.
+
+        Errors are of no consequence: the lease runs out by itself.
+        """
         if self.closed or self._pid != os.getpid():
+            return
+        if self._appending:
+            with contextlib.suppress(SeamlessError, OSError):
+                self.close()
             return
         with self._lock:
             self.closed = True
@@ -173,7 +182,7 @@ class FileWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """Closes the file; deletes it instead if the block of statements failed."""
+        """Closes the file; `abort`s it instead if the block of statements failed."""
         if kind is None:
             self.close()
         else:

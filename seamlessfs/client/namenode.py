@@ -16,7 +16,7 @@ from seamlessfs.model.block import ExtendedBlock, LocatedBlock, LocatedBlocks, R
 from seamlessfs.model.cluster import DatanodeId, DatanodeInfo
 from seamlessfs.model.errors import FileNotFound
 from seamlessfs.model.ids import InodeId
-from seamlessfs.model.status import ContentSummary, FileStatus, FsStats, Listing, ServerDefaults
+from seamlessfs.model.status import ContentSummary, FileStatus, FsStats, Listing, QuotaUsage, ServerDefaults
 from seamlessfs.wire.convert.blocks import (
     datanode_id_to_pb,
     datanode_info_from_pb,
@@ -32,6 +32,7 @@ from seamlessfs.wire.convert.status import (
     file_status_from_pb,
     fs_stats_from_pb,
     listing_from_pb,
+    quota_usage_from_pb,
     server_defaults_from_pb,
 )
 from seamlessfs.wire.pb.hadoop import acl_pb2
@@ -109,9 +110,10 @@ class NamenodeClient:
         replication: int,
         block_size: int,
         storage_policy: str | None = None,
+        lazy_persist: bool = False,
     ) -> FileStatus:
         """Opens a new file for writing and returns its status, whose inode id names it from now on."""
-        flags = pb.CREATE | (pb.OVERWRITE if overwrite else 0)
+        flags = pb.CREATE | (pb.OVERWRITE if overwrite else 0) | (pb.LAZY_PERSIST if lazy_persist else 0)
         request = pb.CreateRequestProto(
             src=path,
             masked=acl_pb2.FsPermissionProto(perm=permission),
@@ -281,6 +283,10 @@ class NamenodeClient:
         request = pb.GetContentSummaryRequestProto(path=path)
         reply = self._call("getContentSummary", request, pb.GetContentSummaryResponseProto)
         return content_summary_from_pb(reply.summary)
+
+    def get_quota_usage(self, path: str) -> QuotaUsage:
+        request = pb.GetQuotaUsageRequestProto(path=path)
+        return quota_usage_from_pb(self._call("getQuotaUsage", request, pb.GetQuotaUsageResponseProto).usage)
 
     def get_fs_stats(self) -> FsStats:
         return fs_stats_from_pb(self._call("getFsStats", pb.GetFsStatusRequestProto(), pb.GetFsStatsResponseProto))

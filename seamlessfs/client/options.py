@@ -129,7 +129,7 @@ def make_options(
         ConfigurationError: unknown argument (the nearest name is given), value out of range, no address.
     """
     environ = os.environ if environment is None else environment
-    configuration = _configuration(hadoop_conf_dir, environ)
+    configuration = configuration_of(hadoop_conf_dir, environ)
     user, _, names = authority.rpartition("@")
     names = names or (configuration.default_authority() if configuration else None) or ""
     if not names:
@@ -145,7 +145,10 @@ def make_options(
     return ClientOptions(addresses=_addresses(names, configuration), authority=names, **values)
 
 
-def _configuration(directory: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> HadoopConfiguration | None:
+def configuration_of(
+    directory: str | os.PathLike[str] | None, environ: Mapping[str, str]
+) -> HadoopConfiguration | None:
+    """The Hadoop configuration of a directory, or of `HADOOP_CONF_DIR` if that holds one."""
     if directory is not None:
         return load_hadoop_configuration(Path(directory))
     implied = environ.get("HADOOP_CONF_DIR")

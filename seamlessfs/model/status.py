@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from seamlessfs.model.block import LocatedBlocks
@@ -64,7 +65,13 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class ContentSummary:
-    """Totals of a subtree. Units: bytes; quotas are -1 when not set."""
+    """Totals of a subtree. Units: bytes; quotas are -1 when not set.
+
+    Attributes:
+        erasure_coding_policy: of the path itself: "Replicated" for a file that has none, "" for a directory.
+        snapshot_length, snapshot_files, snapshot_directories, snapshot_space_consumed: what is there only because
+            snapshots keep it, counted in the totals too.
+    """
 
     length: int
     files: int
@@ -72,6 +79,26 @@ class ContentSummary:
     space_consumed: int
     quota: int = -1
     space_quota: int = -1
+    erasure_coding_policy: str = ""
+    snapshot_length: int = 0
+    snapshot_files: int = 0
+    snapshot_directories: int = 0
+    snapshot_space_consumed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUsage:
+    """Quotas of a directory and what counts against them. Units: bytes; quotas are -1 when not set.
+
+    Attributes:
+        names: files and directories. by_type: storage type -> (quota, space consumed), for those that have a quota.
+    """
+
+    names: int
+    space_consumed: int
+    quota: int = -1
+    space_quota: int = -1
+    by_type: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

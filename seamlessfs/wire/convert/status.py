@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import cast
 
 from seamlessfs.model.ids import InodeId, PolicyId
-from seamlessfs.model.status import ContentSummary, FileStatus, FileType, FsStats, Listing, ServerDefaults
+from seamlessfs.model.status import (
+    ContentSummary,
+    FileStatus,
+    FileType,
+    FsStats,
+    Listing,
+    QuotaUsage,
+    ServerDefaults,
+)
 from seamlessfs.wire.convert.blocks import located_blocks_from_pb, located_blocks_to_pb
 from seamlessfs.wire.convert.integers import to_signed, to_unsigned
 from seamlessfs.wire.pb.hadoop import acl_pb2
@@ -93,6 +101,25 @@ def content_summary_from_pb(message: pb.ContentSummaryProto) -> ContentSummary:
         space_consumed=message.spaceConsumed,
         quota=to_signed(message.quota),
         space_quota=to_signed(message.spaceQuota),
+        erasure_coding_policy=message.erasureCodingPolicy,
+        snapshot_length=message.snapshotLength,
+        snapshot_files=message.snapshotFileCount,
+        snapshot_directories=message.snapshotDirectoryCount,
+        snapshot_space_consumed=message.snapshotSpaceConsumed,
+    )
+
+
+def quota_usage_from_pb(message: pb.QuotaUsageProto) -> QuotaUsage:
+    types = {
+        pb.StorageTypeProto.Name(info.type): (to_signed(info.quota), info.consumed)
+        for info in message.typeQuotaInfos.typeQuotaInfo
+    }
+    return QuotaUsage(
+        names=message.fileAndDirectoryCount,
+        space_consumed=message.spaceConsumed,
+        quota=to_signed(message.quota),
+        space_quota=to_signed(message.spaceQuota),
+        by_type=types,
     )
 
 
