@@ -1,139 +1,28 @@
-"""`seamlessfs dfs` beside `hadoop fs`: the same commands on the same cluster give the same output and exit codes."""
+"""`seamlessfs dfs` beside `hadoop fs`: the same commands on the same cluster give the same output and exit codes.
+
+The commands are in `dfs_scripts`, one a line: {d} is a folder of the cluster, {home} the user's, {local} one with files
+of this machine, {out} an empty one. `echo WORD |` in front of a command is its standard input; `3.4.1:` means that
+Hadoop's shells differ, and that ours is like this one.
+"""
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from seamlessfs.cli.mini import MiniCluster
 from tests.support.java_shell import JavaShell
+from tests.support.own_shell import dfs
+from tests.support.stock_hdfs import StockHdfs
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
 
-SCRIPT = """
--mkdir {d}/a
--mkdir {d}/a
--mkdir {d}/none/b
--mkdir -p {d}/none/b {d}/a
--put {local}/one {d}/a
--put {local}/one {d}/a
--put -f {local}/one {local}/two.txt {d}/a
--put {local}/missing {d}/a
--put {local}/one {local}/two.txt {d}/nowhere
--put {local}/one {d}/no/where
--put {local}/tree {d}/a/tree
--mkdir {d}/a/one
--mkdir {d}/a/one/below
--mkdir -p {d}/a/one/below
--ls {d}/a
--ls -d {d}/a
--ls -R {d}
--ls -h {d}/a
--ls -C {d}/a
--ls -S {d}/a
--ls -r {d}/a
--ls {d}/a/one
--ls {d}/a/*o*
--ls {d}/a/{{one,two.txt}}
--ls {d}/missing
--ls {d}/missing*
--ls -x {d}
--cat {d}/a/one
--cat {d}/a/one {d}/a/two.txt
--cat {d}/a
--cat {d}/missing
--get {d}/a/one {out}/one
--get {d}/a/one {out}/one
--get -f {d}/a/one {out}/one
--get {d}/a/tree {out}/tree
--get {d}/missing {out}/x
--get {d}/a/one {out}/no/where
--cp {d}/a/one {d}/a/copy
--cp {d}/a/one {d}/a/copy
--cp -f {d}/a/one {d}/a/copy
--cp {d}/missing {d}/a/x
--cp {d}/a/tree {d}/a/tree2
--mv {d}/a/copy {d}/a/moved
--mv {d}/a/missing {d}/a/x
--mv {d}/a/moved {d}/a/one
--mv {d}/a/moved {d}/none
--mv {d}/none/moved {d}/no/where
--du {d}
--du -s {d}
--du -s -h {d}/a {d}/none
--du -v {d}/a
--du {d}/missing
--stat {d}/a/one
--stat %F,%b,%n,%o,%r,%u,%g,%a,%A {d}/a/one {d}/a
--stat %n {d}/missing
--test -e {d}/a
--test -e {d}/missing
--test -d {d}/a/one
--test -f {d}/a/one
--test -z {d}/a/one
--test -z {d}/a/empty
--test -s {d}/a/one
--test -r {d}/a/one
--test -w {d}/a/one
--chmod 640 {d}/a/one
--chmod u+x,g-r {d}/a/one
--chmod o=rx {d}/a/one
--chmod -R 750 {d}/a/tree
--chmod 999 {d}/a/one
--chmod 640 {d}/missing
--chown bob:staff {d}/a/one
--chown :wheel {d}/a/two.txt
--chown -R carol {d}/a/tree
--chown bob {d}/missing
--chown a:b:c {d}/a/one
--ls -R {d}/a
--setrep 4 {d}/a/one
--setrep 3 {d}/a/one
--setrep -w 4 {d}/a/one
--setrep 4 {d}/missing
--setrep x {d}/a/one
--checksum {d}/a/one {d}/a/two.txt {d}/a/empty
--checksum {d}/a
--checksum {d}/missing
--rm {d}/a/one
--rm {d}/a/one
--rm -f {d}/a/one
--rm {d}/a/tree
--rm -r {d}/a/tree {d}/a/tree2
--rm -skipTrash {d}/a/two.txt
--rm -r {d}/none/b*
--ls {d}/a
--mkdir {d}/g
--put {local}/one {d}/g/a\\*b
--put {local}/one {d}/g/a\\?b
--put {local}/one {d}/g/no*match
--put {local}/one {d}/g/ab
--put {local}/two.txt {d}/g/\\{{a,b}}
--put {local}/one {d}/g/a?b
--cp {d}/g/ab {d}/g/a?b
--mv {d}/g/ab {d}/g/a?b
--put {local}/size1280 {d}/g/a#b
--ls -C {d}/g/a\\?b
--ls -C {d}/g/a\\*b
--ls -C {d}/g/\\{{a,b}}
--ls -C {d}/g/[^b]b
--ls -C {d}/g/[!a]*
--ls -C {d}/g/a{{b,[*]b,[#-$]b}}
--ls -C {d}/g/{{a{{b,#b}},none}}
--ls -C {d}/{{g/ab,g/none}}
--ls -C {d}/g/none\\*
--ls -C {d}/g/}}
--du -h {d}/g
--du -s -h {d}/g/a[#b]*
--nonsense
--cat
--mv {d}/a
--test {d}/a -e {d}
-"""
+DATED_S = 1_600_000_000
+SCRIPTS = Path(__file__).parent / "dfs_scripts"
+STDIN = re.compile(r"echo (\S+) \| (.*)")
 
 
 @pytest.fixture
@@ -145,48 +34,107 @@ def local(tmp_path: Path) -> Path:
     (folder / "size1280").write_bytes(b"x" * 1280)
     (folder / "tree" / "leaf").write_bytes(b"leaf\n")
     (folder / "tree" / "deep" / "leaf").write_bytes(b"deep leaf\n")
+    (folder / "dated").write_bytes(b"old\n")
+    (folder / "dated").chmod(0o640)
+    os.utime(folder / "dated", (DATED_S, DATED_S))
     return folder
 
 
-def ours(mini: MiniCluster, words: list[str]) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "seamlessfs.cli.main", "dfs", "-fs", f"hdfs://{mini.namenode_address}", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, done.stdout, done.stderr
+class SideBySide:
+    """Both shells on one cluster, each with folders and, if asked for, a user of its own."""
+
+    def __init__(self, namenode: str, java: JavaShell, local: Path, folder: Path, users: bool = False) -> None:
+        self.namenode, self.java, self.local = namenode, java, local
+        self.folders = {who: f"/like/{folder.name}/{java.version}/{who}" for who in ("hadoop", "ours")}
+        self.outs = {who: folder / who for who in self.folders}
+        self.users = {who: f"{who}-{java.version}" if users else "root" for who in self.folders}
+        for who, home in self.folders.items():
+            self.outs[who].mkdir()
+            (self.outs[who] / "one").write_bytes(b"one line\n")
+            (self.outs[who] / "tree").mkdir()
+            (self.outs[who] / "tree" / "leaf").write_bytes(b"leaf\n")
+            user = self.users[who]
+            java.check(namenode, "-mkdir", "-p", home, f"/user/{user}")
+            java.check(namenode, "-chown", user, home, f"/user/{user}")
+
+    def differences(self, script: str) -> list[str]:
+        """Lines of a script that the two do not answer alike."""
+        lines = (SCRIPTS / f"{script}.txt").read_text().splitlines()
+        return [found for line in lines if (found := self._difference(line))]
+
+    def _difference(self, line: str) -> str:
+        version, _, command = line.rpartition(": ")
+        if version and version != self.java.version:
+            return ""
+        answers = {who: self._answer(who, command) for who in self.folders}
+        if answers["hadoop"] == answers["ours"]:
+            return ""
+        return f"{line}\n  hadoop {answers['hadoop']}\n  ours   {answers['ours']}"
+
+    def _answer(self, who: str, command: str) -> tuple[int, str, str]:
+        given = STDIN.fullmatch(command)
+        stdin, command = (given[1].encode() + b"\n", given[2]) if given else (b"", command)
+        user = self.users[who]
+        places = {"d": self.folders[who], "local": self.local, "out": self.outs[who], "home": f"/user/{user}"}
+        words = command.format(**places).split()
+        if who == "hadoop":
+            result = self.java.run(self.namenode, *words, stdin=stdin, user=user)
+            status, out, err = result.status % 256, result.text, result.err
+        else:
+            said = dfs(self.namenode, words, stdin=stdin, user=user)
+            status, out, err = said.status, said.text, said.err
+        return status, self._plain(who, out), self._plain(who, err)
+
+    def _plain(self, who: str, text: str) -> str:
+        """Output without what differs from run to run: folders, times, usage texts, what Hadoop only logs."""
+        text = text.replace(self.folders[who], "DIR").replace(str(self.outs[who]), "OUT")
+        text = text.replace(self.users[who], "USER").replace(f"`{os.getcwd()}", "`CWD")
+        text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "TIME", text)
+        text = re.sub(r"\d{12}", "STAMP", re.sub(r"\d{13}", "MS", text))
+        lines = []
+        for line in text.splitlines():
+            if line.startswith(("Usage:", "Generic options", "\t[")):
+                break
+            if "SLF4J" not in line and not line.startswith("Moved: "):
+                lines.append(line.rstrip())
+        return "\n".join(lines)
 
 
-def plain(text: str, folder: str, out: str) -> str:
-    """Output without what differs from run to run: the folders, times, and usage texts."""
-    text = text.replace(folder, "DIR").replace(out, "OUT")
-    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "TIME", text)
-    lines = []
-    for line in text.splitlines():
-        if line.startswith(("Usage:", "Generic options", "\t[")):
-            break
-        if "SLF4J" not in line:
-            lines.append(line.rstrip())
-    return "\n".join(lines)
-
-
-def test_same_words_same_answers(mini: MiniCluster, java_shell: JavaShell, local: Path, tmp_path: Path) -> None:
-    differences = []
-    folders = {who: f"/like/{java_shell.version}/{who}" for who in ("hadoop", "ours")}
-    outs = {who: str(tmp_path / who) for who in folders}
-    for who, folder in folders.items():
-        Path(outs[who]).mkdir()
-        java_shell.check(mini.namenode_address, "-mkdir", "-p", folder + "/a0")
-        java_shell.check(mini.namenode_address, "-rm", "-r", folder + "/a0")
-    for line in SCRIPT.strip().splitlines():
-        answers = {}
-        for who, folder in folders.items():
-            words = line.format(d=folder, local=local, out=outs[who]).split()
-            if who == "hadoop":
-                result = java_shell.run(mini.namenode_address, *words)
-                status, out, err = result.status % 256, result.text, result.err
-            else:
-                status, out, err = ours(mini, words)
-            answers[who] = (status, plain(out, folder, outs[who]), plain(err, folder, outs[who]))
-        if answers["hadoop"] != answers["ours"]:
-            differences.append(f"{line}\n  hadoop {answers['hadoop']}\n  ours   {answers['ours']}")
+@pytest.mark.parametrize("name", ["files", "copies", "names", "shown", "attributes"])
+def test_same_words_same_answers(
+    mini: MiniCluster, java_shell: JavaShell, local: Path, tmp_path: Path, in_folder: Path, name: str
+) -> None:
+    shells = SideBySide(mini.namenode_address, java_shell, local, tmp_path)
+    differences = shells.differences(name)
     assert not differences, "\n".join(differences)
-    for name in ("one", "tree/leaf", "tree/deep/leaf"):
-        assert (Path(outs["ours"]) / name).read_bytes() == (Path(outs["hadoop"]) / name).read_bytes()
+    assert contents(shells.outs["ours"]) == contents(shells.outs["hadoop"])
+
+
+def test_what_our_servers_do_not_have_is_done_on_hdfs(
+    stock_hdfs: StockHdfs, java_shell: JavaShell, local: Path, tmp_path: Path, in_folder: Path
+) -> None:
+    shells = SideBySide(stock_hdfs.namenode_address, java_shell, local, tmp_path)
+    differences = shells.differences("attributes")
+    assert not differences, "\n".join(differences)
+
+
+def test_the_trash_of_two_users(
+    mini: MiniCluster, java_shell: JavaShell, local: Path, tmp_path: Path, in_folder: Path
+) -> None:
+    differences = SideBySide(mini.namenode_address, java_shell, local, tmp_path, users=True).differences("trash")
+    assert not differences, "\n".join(differences)
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Commands without a target write here."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Files below a folder, except the checksums that Hadoop's shell leaves beside what it merges."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".merged"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}

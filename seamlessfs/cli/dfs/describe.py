@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from seamlessfs.cli.dfs.call import Call, Command
-from seamlessfs.cli.dfs.item import IS_DIRECTORY, Item, PathError
+from seamlessfs.cli.dfs.call import Call
+from seamlessfs.cli.dfs.command import Command
+from seamlessfs.cli.dfs.item import IS_DIRECTORY, Item, PathError, UsageError
 from seamlessfs.cli.dfs.text import permission_letters, utc_seconds
 from seamlessfs.model.errors import AccessDenied
 from seamlessfs.model.status import FileStatus
@@ -21,7 +22,7 @@ def stat(call: Call) -> None:
 
     def show(item: Item) -> None:
         status = item.present
-        call.print(re.sub(r"%(.)", lambda match: _field(match[1], item, status), pattern))
+        call.print(re.sub(r"%(.?)", lambda match: _field(match[1], item, status), pattern))
 
     call.each(paths, show)
 
@@ -43,18 +44,22 @@ def _field(letter: str, item: Item, status: FileStatus) -> str:
         "y": utc_seconds(status.modified_at_ms),
         "Y": str(status.modified_at_ms),
     }
-    return fields.get(letter, letter if letter == "%" else f"%{letter}")
+    return fields.get(letter, letter)
 
 
 def test(call: Call) -> None:
-    """Answers by exit code: -e exists, -d directory, -f file, -s not empty, -z empty, -r readable, -w writable."""
-    item = call.shell.expand(call.arguments[0])[0]
-    status = item.status
-    answer = status is not None
-    if status is not None:
-        answer = all(_holds(flag, item, status) for flag in call.flags)
-    if not answer:
-        call.shell.exit_code = 1
+    """Answers by exit code: true of everything that the argument names, or not."""
+    if not call.flags:
+        raise UsageError("No test flag given")
+    if len(call.flags) > 1:
+        raise UsageError("Only one test flag is allowed")
+    (flag,) = call.flags
+
+    def ask(item: Item) -> None:
+        if item.status is None or not _holds(flag, item, item.status):
+            call.shell.exit_code = 1
+
+    call.each(call.arguments, ask)
 
 
 def _holds(flag: str, item: Item, status: FileStatus) -> bool:
@@ -85,7 +90,8 @@ def checksum(call: Call) -> None:
         if status.is_directory:
             raise PathError(item.text, IS_DIRECTORY)
         answer = item.client.file_checksum(item.path)
-        call.print(f"{item.text}\t{answer.algorithm}\t{answer.hex}")
+        size = f"\tBlockSize={status.block_size}" if call.has("v") else ""
+        call.print(f"{item.text}\t{answer.algorithm}\t{answer.hex}{size}")
 
     call.each(call.arguments, show)
 
@@ -93,10 +99,35 @@ def checksum(call: Call) -> None:
 COMMANDS = {
     "stat": Command(
         stat,
-        "-stat [format] <path> ...",
-        "Shows statistics: %a %A mode, %b bytes, %F type, %g group, %n name, %o block size, %r replication, %u owner, "
-        "%x %X access time, %y %Y modification time (UTC, and ms). Default %y.",
+        "[format] <path> ...",
+        "Shows what is known of each path, in the form that the first argument gives if there is a % in it: %a and %A "
+        "permissions in octal and letters, %b bytes, %F kind, %g group, %n name, %o bytes of a block, %r replicas, "
+        "%u owner, %x and %X time of the last access, %y and %Y of the last change, in UTC and in milliseconds since "
+        "1970. Without a form it is %y.",
+        examples=("'%n %b %y' '/data/*'",),
     ),
-    "test": Command(test, "-test -[defswrz] <path>", "Answers by exit code 0 or 1.", "d e f s w r z", 1, 1),
-    "checksum": Command(checksum, "-checksum [-v] <src> ...", "Shows the checksum of files.", "v"),
+    "test": Command(
+        test,
+        "-[defswrz] <path>",
+        "Asks one question and answers by exit code: 0 yes, 1 no.",
+        {
+            "d": "Is it a directory?",
+            "e": "Does it exist?",
+            "f": "Is it a file?",
+            "s": "Is it longer than 0 bytes?",
+            "w": "May I write to it?",
+            "r": "May I read it?",
+            "z": "Is it 0 bytes long?",
+        },
+        ("-e /data/_SUCCESS && echo done",),
+        most=1,
+    ),
+    "checksum": Command(
+        checksum,
+        "[-v] <src> ...",
+        "Shows the checksum of files, computed by their datanodes: the same on every cluster for the same bytes, block "
+        "size and kind of checksum.",
+        {"v": "The block size too."},
+        ("/data/report.csv",),
+    ),
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seamlessfs.cli.dfs.glob import compile_component, expand_braces, is_pattern, unescape
 from seamlessfs.client.client import Client
@@ -20,8 +21,15 @@ IO_ERROR = "Input/output error"
 class PathError(SeamlessError):
     """An error about one path, shown as "`PATH': what"."""
 
-    def __init__(self, text: str, what: str, target: str | None = None) -> None:
-        super().__init__(f"`{text}': {what}" + (f": `{target}'" if target is not None else ""))
+    def __init__(self, text: str, what: str, full: str | None = None) -> None:
+        super().__init__(f"`{text}': {what}" + (f": `{full}'" if full is not None else ""))
+
+
+class TwoPathsError(SeamlessError):
+    """An error about what was to be done with two paths, shown as "`PATH' to `PATH': what"."""
+
+    def __init__(self, text: str, target: str, what: str) -> None:
+        super().__init__(f"`{text}' to `{target}': {what}")
 
 
 class UsageError(SeamlessError):
@@ -56,6 +64,10 @@ class Item:
             raise PathError(self.text, NO_SUCH_FILE)
         return self.status
 
+    def require(self) -> None:
+        """Raises PathError unless the path exists."""
+        self.present  # noqa: B018
+
     @property
     def name(self) -> str:
         return self.path.rstrip("/").rpartition("/")[2]
@@ -72,6 +84,16 @@ class Item:
     def parent_path(self) -> str:
         return self.path.rstrip("/").rpartition("/")[0] or "/"
 
+    @property
+    def means_directory(self) -> bool:
+        """Whether it was typed as only a directory is: with a slash at the end, or as `.` or `..`."""
+        return self.text.rpartition("/")[2] in ("", ".", "..")
+
+    def parent_exists(self) -> bool:
+        """Whether there is a directory to make it in; for a path that means a directory, whether that is there."""
+        path = self.path if self.means_directory else self.parent_path
+        return self.client.namenode.get_file_info(path) is not None
+
     def child(self, status: FileStatus) -> Item:
         """An entry of this directory."""
         name = status.name.decode(errors="replace")
@@ -87,12 +109,17 @@ class Item:
         for status in self.client.namenode.iterate_listing(self.path):
             yield self.child(status)
 
+    def make_directory(self) -> None:
+        self.client.mkdirs(self.path)
+
     def refreshed(self) -> Item:
         """The same path, looked up again."""
         return Item(self.client, self.text, self.path, self.client.namenode.get_file_info(self.path))
 
 
 def _below(parent: str, name: str) -> str:
+    if parent == ".":
+        return name
     return parent + name if parent.endswith("/") else f"{parent}/{name}"
 
 
@@ -120,7 +147,7 @@ def absolute(client: Client, text: str) -> str:
 
 
 def lookup(client: Client, text: str) -> Item:
-    """The item of one literal path."""
+    """The item of one literal path, as it was typed."""
     path = absolute(client, text)
     return Item(client, text, path, client.namenode.get_file_info(path))
 
@@ -128,15 +155,24 @@ def lookup(client: Client, text: str) -> Item:
 def expand(client: Client, text: str) -> list[Item]:
     """The items that a path or pattern (see `glob`) names; a literal path may not exist.
 
+    What exists is shown in its plain form, what does not as it was typed.
+
     Raises:
         PathError: the pattern matches nothing. IllegalArgument: it is not a pattern.
     """
     if not is_pattern(text):
-        return [lookup(client, unescape(text))]
+        item = lookup(client, unescape(text))
+        return [replace(item, text=_plain(client, item)) if item.exists else item]
     found = {item.path: item for option in expand_braces(text) for item in _expand_one(client, option, text)}
     if not found:
         raise PathError(text, NO_SUCH_FILE)
     return sorted(found.values(), key=lambda item: item.path.encode())
+
+
+def _plain(client: Client, item: Item) -> str:
+    """The text of a path without double slashes and the like: with its cluster, absolute, or relative, as typed."""
+    authority, typed = authority_and_path(item.text)
+    return authority + item.path if typed.startswith("/") else posixpath.relpath(item.path, absolute(client, ""))
 
 
 def _expand_one(client: Client, text: str, whole: str) -> list[Item]:
@@ -146,10 +182,7 @@ def _expand_one(client: Client, text: str, whole: str) -> list[Item]:
     items = [Item(client, f"{authority}/", "/", client.namenode.get_file_info("/"))]
     for part in absolute(client, text).split("/")[1:]:
         items = [match for item in items for match in _matches(item, part, whole)] if part else items
-    if below_home:
-        home = absolute(client, "") + "/"
-        items = [Item(client, item.path.removeprefix(home), item.path, item.status) for item in items]
-    return items
+    return [replace(item, text=_plain(client, replace(item, text=""))) for item in items] if below_home else items
 
 
 def _matches(item: Item, part: str, whole: str) -> Iterator[Item]:

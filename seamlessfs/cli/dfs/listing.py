@@ -1,13 +1,16 @@
-"""-ls and -du."""
+"""-ls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from seamlessfs.cli.dfs.call import Call, Command
-from seamlessfs.cli.dfs.item import Item, PathError
-from seamlessfs.cli.dfs.text import columns, human, local_minutes, mode_string
+from seamlessfs.cli.dfs.attributes import HAS_ACL
+from seamlessfs.cli.dfs.call import Call
+from seamlessfs.cli.dfs.command import Command
+from seamlessfs.cli.dfs.item import Item
+from seamlessfs.cli.dfs.space import HUMAN
+from seamlessfs.cli.dfs.text import human, local_minutes, mode_string
 
 
 @dataclass
@@ -17,51 +20,82 @@ class Widths:
     replication: int = 3
     owner: int = 0
     group: int = 0
+    policy: int = 0
     length: int = 10
 
-    def fit(self, rows: list[tuple[str, str, str, str, str]]) -> None:
-        for _, replication, owner, group, length in rows:
-            self.replication = max(self.replication, len(replication))
-            self.owner = max(self.owner, len(owner))
-            self.group = max(self.group, len(group))
-            self.length = max(self.length, len(length))
+    def fit(self, rows: list[Row]) -> None:
+        for row in rows:
+            self.replication = max(self.replication, len(row.replication))
+            self.owner = max(self.owner, len(row.owner))
+            self.group = max(self.group, len(row.group))
+            self.policy = max(self.policy, len(row.policy))
+            self.length = max(self.length, len(row.length))
+
+
+@dataclass(frozen=True)
+class Row:
+    """The columns of one line."""
+
+    mode: str
+    replication: str
+    owner: str
+    group: str
+    policy: str
+    size: str
+    length: str
+    time: str
+    path: str
+
+    def line(self, widths: Widths) -> str:
+        policy = f"{self.policy:<{widths.policy}} " if widths.policy else ""
+        return (
+            f"{self.mode}{self.replication:>{widths.replication}} {self.owner:<{widths.owner}} "
+            f"{self.group:<{widths.group}} {policy}{self.size:>{widths.length}} {self.time} {self.path}"
+        )
 
 
 def ls(call: Call) -> None:
-    """Lists files, and the entries of directories."""
     widths = Widths()
-    files: list[Item] = []
-    directories: list[Item] = []
 
-    def sort_out(item: Item) -> None:
-        item.present  # noqa: B018 - raises for a path that does not exist
-        (directories if item.is_directory and not call.has("d") else files).append(item)
+    def show(item: Item) -> None:
+        if item.present.is_directory and not call.has("d"):
+            _show_directory(call, item, widths)
+        else:
+            _show(call, [item], widths)
 
-    call.each(call.arguments or [""], sort_out)
-    if files:
-        for line in _lines(call, files, widths):
-            call.print(line)
-    for directory in directories:
-        call.attempt(lambda directory=directory: _show_directory(call, directory, widths))  # type: ignore[misc]
+    call.each(call.arguments or ["."], show)
 
 
 def _show_directory(call: Call, directory: Item, widths: Widths) -> None:
     entries = _ordered(call, directory.children())
-    if entries and not call.has("R") and not call.has("C"):
+    if call.has("R"):
+        for entry, line in zip(entries, _lines(call, entries, widths), strict=True):
+            call.print(line)
+            if entry.is_directory:
+                call.attempt(lambda entry=entry: _show_directory(call, entry, widths))  # type: ignore[misc]
+        return
+    if entries and not call.has("C"):
         call.print(f"Found {len(entries)} items")
-    for entry, line in zip(entries, _lines(call, entries, widths), strict=True):
+    _show(call, entries, widths)
+
+
+def _show(call: Call, items: list[Item], widths: Widths) -> None:
+    for line in _lines(call, items, widths):
         call.print(line)
-        if call.has("R") and entry.is_directory:
-            call.attempt(lambda entry=entry: _show_directory(call, entry, widths))  # type: ignore[misc]
 
 
 def _ordered(call: Call, items: Iterable[Item]) -> list[Item]:
-    key: Callable[[Item], object] = lambda item: item.path.encode()  # noqa: E731
+    """Entries, which come in byte order, in the order asked for; -R has none but that."""
+    entries = list(items)
+    if call.has("R"):
+        return entries
     if call.has("t"):
-        key = lambda item: (-(_time(call, item)), item.path.encode())  # noqa: E731
+        entries.sort(key=lambda item: _time(call, item), reverse=not call.has("r"))
     elif call.has("S"):
-        key = lambda item: (-item.present.length, item.path.encode())  # noqa: E731
-    return sorted(items, key=key, reverse=call.has("r"))  # type: ignore[arg-type]
+        entries.sort(key=lambda item: item.present.length, reverse=not call.has("r"))
+    elif call.has("r"):
+        entries.reverse()
+    return entries
 
 
 def _time(call: Call, item: Item) -> int:
@@ -72,19 +106,24 @@ def _lines(call: Call, items: list[Item], widths: Widths) -> list[str]:
     """One line an item."""
     if call.has("C"):
         return [_shown_path(call, item) for item in items]
-    rows = []
-    for item in items:
-        status = item.present
-        size = human(status.length) if call.has("h") else str(status.length)
-        replication = "-" if status.is_directory else str(status.replication)
-        rows.append((mode_string(status), replication, status.owner, status.group, size))
+    rows = [_row(call, item) for item in items]
     widths.fit(rows)
-    return [
-        f"{mode} {replication:>{widths.replication}} {owner:<{widths.owner}} {group:<{widths.group}} "
-        f"{size:>{widths.length}} "
-        f"{local_minutes(_time(call, item))} {_shown_path(call, item)}"
-        for item, (mode, replication, owner, group, size) in zip(items, rows, strict=True)
-    ]
+    return [row.line(widths) for row in rows]
+
+
+def _row(call: Call, item: Item) -> Row:
+    status = item.present
+    return Row(
+        mode=mode_string(status) + ("+" if status.flags & HAS_ACL else " "),
+        replication="-" if status.is_directory else str(status.replication),
+        owner=status.owner,
+        group=status.group,
+        policy=item.client.content_summary(item.path).erasure_coding_policy if call.has("e") else "",
+        size=human(status.length) if call.has("h") else str(status.length),
+        length=str(status.length),
+        time=local_minutes(_time(call, item)),
+        path=_shown_path(call, item),
+    )
 
 
 def _shown_path(call: Call, item: Item) -> str:
@@ -93,42 +132,25 @@ def _shown_path(call: Call, item: Item) -> str:
     return item.text
 
 
-def du(call: Call) -> None:
-    """Shows the size of files and subtrees, and what their replicas take."""
-    rows: list[tuple[str, ...]] = []
-
-    def add(item: Item) -> None:
-        summary = item.client.namenode.get_content_summary(item.path)
-        shown = human if call.has("h") else str
-        rows.append((shown(summary.length), shown(summary.space_consumed), item.text))
-
-    def measure(item: Item) -> None:
-        if not item.exists:
-            raise PathError(item.text, "No such file or directory")
-        targets = list(item.children()) if item.is_directory and not call.has("s") else [item]
-        for target in targets:
-            add(target)
-
-    call.each(call.arguments or [""], measure)
-    if call.has("v"):
-        rows.insert(0, ("SIZE", "DISK_SPACE_CONSUMED_WITH_ALL_REPLICAS", "FULL_PATH_NAME"))
-    for line in columns(rows, "<<-"):
-        call.print(line)
-
-
 COMMANDS = {
     "ls": Command(
         ls,
-        "-ls [-C] [-d] [-h] [-q] [-R] [-t] [-S] [-r] [-u] [-e] [<path> ...]",
-        "Lists what the paths name: permissions, replication, owner, group, size, time, path.",
-        "C d h q R t S r u e",
-        0,
-    ),
-    "du": Command(
-        du,
-        "-du [-s] [-h] [-v] [-x] <path> ...",
-        "Shows bytes, bytes of all replicas and path; -s the total of each argument, -h readable, -v with a header.",
-        "s h v x",
+        "[-C] [-d] [-h] [-q] [-R] [-t] [-S] [-r] [-u] [-e] [<path> ...]",
+        "Lists files, and what is in directories: permissions, replicas, owner, group, bytes, time of the last change, "
+        "path. Without a path it lists your home directory, /user/NAME.",
+        {
+            "C": "Paths only.",
+            "d": "Directories themselves instead of what is in them.",
+            **HUMAN,
+            "q": "? for characters that cannot be printed.",
+            "R": "Directories in directories too.",
+            "t": "The newest first.",
+            "S": "The largest first.",
+            "r": "The order turned round.",
+            "u": "The time of the last access instead of the last change.",
+            "e": "The erasure coding policy too.",
+        },
+        ("/", "-h -S /data", "-d '/data/2026-*'"),
         0,
     ),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import pty
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from seamlessfs import __version__
-from seamlessfs.cli.dfs import transfer
+from seamlessfs.cli.dfs.progress import FROM_BYTES, Bars
 from seamlessfs.cli.dfs.shell import commands
 from seamlessfs.cli.main import COMMANDS, main
 from seamlessfs.cli.mini import MiniCluster
@@ -71,9 +70,9 @@ def test_wrong_arguments_are_shown_with_the_usage(words: list[str], capsys: Capt
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["dfs"], 255, "Usage: seamlessfs dfs [generic options]\n\t[-cat "),
+        (["dfs"], 255, "Usage: seamlessfs dfs [generic options]\n\t[-appendToFile "),
         (["dfs", "-nonsense"], 255, "-nonsense: Unknown command\n"),
-        (["dfs", "ls"], 255, "ls: Unknown command\n"),
+        (["dfs", "ls"], 255, "ls: Unknown command\nDid you mean -ls?  This command begins with a dash.\n"),
         (["dfs", "-fs"], 255, "dfs: option -fs requires an argument\n"),
         (["dfs", "-D", "novalue", "-ls"], 255, "dfs: -D expects key=value, got novalue\n"),
         (["dfs", "-Dnovalue", "-ls"], 255, "dfs: -D expects key=value, got novalue\n"),
@@ -101,13 +100,13 @@ def test_what_goes_wrong_is_one_message_and_a_code(words: list[str], code: int, 
 def test_help_of_the_shell(capsys: Captured) -> None:
     assert main(["dfs", "-help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"{command.usage} :\n  {command.help}\n" in shown for command in commands().values())
+    assert all(f"\n-{name} {command.usage}".rstrip() in shown for name, command in commands().items())
     assert main(["dfs", "-help", "ls", "-cat"]) == 0
     assert capsys.readouterr().out.startswith("-ls [-C]")
     assert main(["dfs", "-usage", "rm"]) == 0
-    assert capsys.readouterr().out == f"Usage: seamlessfs dfs [generic options] {commands()['rm'].usage}\n"
+    assert capsys.readouterr().out == f"Usage: seamlessfs dfs [generic options] -rm {commands()['rm'].usage}\n"
     assert main(["dfs", "-help", "lss"]) == 255
-    assert capsys.readouterr().err == "lss: Unknown command\n"
+    assert capsys.readouterr().err.startswith("-help: `lss': Unknown command\nUsage: ")
 
 
 def test_a_reader_that_goes_away_ends_the_command_silently() -> None:
@@ -205,24 +204,33 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     os.close(terminal.ours)
 
 
-def transfer_of(total: int) -> bytes:
-    sink = io.BytesIO()
-    transfer.copy(iter([b"a" * 10, b"b"]), sink, "/some/name", total)
-    return sink.getvalue()
+def transfer_of(bars: Bars, total: int) -> None:
+    with bars.bar("/some/name", total) as advance:
+        advance(total)
 
 
 def test_a_person_sees_progress_of_a_long_transfer(terminal: Terminal) -> None:
     with contextlib.redirect_stderr(terminal.file):
-        assert transfer_of(transfer.PROGRESS_FROM_BYTES) == b"a" * 10 + b"b"
+        transfer_of(Bars(), FROM_BYTES)
     assert b"/some/name" in terminal.shown()
+
+
+def test_transfers_at_the_same_time_share_the_display(terminal: Terminal) -> None:
+    bars = Bars()
+    with contextlib.redirect_stderr(terminal.file), bars.bar("/first", FROM_BYTES):
+        transfer_of(bars, FROM_BYTES)
+        transfer_of(bars, FROM_BYTES)
+    shown = terminal.shown()
+    assert b"/first" in shown
+    assert b"/some/name" in shown
 
 
 def test_a_short_transfer_shows_nothing(terminal: Terminal) -> None:
     with contextlib.redirect_stderr(terminal.file):
-        transfer_of(transfer.PROGRESS_FROM_BYTES - 1)
+        transfer_of(Bars(), FROM_BYTES - 1)
     assert terminal.shown() == b""
 
 
 def test_a_program_sees_no_progress(capsys: Captured) -> None:
-    transfer_of(1 << 40)
+    transfer_of(Bars(), 1 << 40)
     assert capsys.readouterr() == ("", "")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seamlessfs.cli.dfs.change import parse_mode
 from seamlessfs.cli.dfs.item import UsageError
+from seamlessfs.cli.dfs.permissions import parse_mode
 from seamlessfs.cli.dfs.text import permission_letters
 
 BITS = {
