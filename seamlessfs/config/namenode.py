@@ -42,7 +42,12 @@ class NamenodeSettings(BaseModel):
     min_block_size: int = Field(0, ge=0, description="Smallest block size that create accepts, bytes.")
     listing_page: int = Field(1000, ge=1, description="Most entries of one answer to getListing (dfs.ls.limit).")
     max_replication: int = Field(512, ge=1, description="Largest replication factor under IDC_NONE.")
-    trash_interval_min: int = Field(0, ge=0, description="Minutes that deleted files stay in the trash; 0: off.")
+    trash_interval_min: int = Field(
+        0,
+        ge=0,
+        description="Minutes that what shells delete stays in the trash at least, twice as long at most "
+        "(fs.trash.interval); 0: deleted at once.",
+    )
     permissions_enabled: bool = Field(True, description="Whether permissions are checked (dfs.permissions.enabled).")
     superuser: str = Field("", description="User who may do everything; empty: the user that runs the namenode.")
     supergroup: str = Field("supergroup", description="Group of superusers (dfs.permissions.superusergroup).")

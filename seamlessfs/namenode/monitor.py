@@ -1,4 +1,4 @@
-"""What the namenode does by itself: redundancy, reaping of deleted trees, leases, expiry of the retry cache."""
+"""What the namenode does by itself: redundancy, reaping of deleted trees, leases, trashes, the retry cache."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import partial
 
 from seamlessfs.model.ids import BlockId, storage_hint
 from seamlessfs.namenode.core import Core, mono_ms
+from seamlessfs.namenode.emptier import Emptier
 from seamlessfs.namenode.events import event
 from seamlessfs.namenode.health import Health
 from seamlessfs.namespace.context import Context
@@ -48,6 +49,7 @@ class Monitor:
             group.create_task(self.core.recoverer.run())
             group.create_task(self._retries())
             group.create_task(self._places())
+            group.create_task(Emptier(self.core).run())
             group.create_task(self.health.run())
 
     def _context(self) -> Context:
