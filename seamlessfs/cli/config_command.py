@@ -20,7 +20,11 @@ SECTIONS: dict[str, type[BaseModel]] = {"namenode": NamenodeSettings, "datanode"
 def run(words: Sequence[str]) -> int:
     """Prints every value with its origin, says whether the configuration is valid, or explains all settings."""
     arguments = parser(
-        words, "Shows each setting with its value and where it came from, checks a file, or explains all."
+        words,
+        "Shows each setting with its value and where it came from, checks a file, or explains all.",
+        "seamlessfs config show namenode                     every setting, with its default",
+        "seamlessfs config check --config cluster.toml       what is wrong with a file",
+        "seamlessfs config reference                         what each setting is for",
     )
     arguments.add_argument("action", choices=("show", "check", "reference"))
     arguments.add_argument("daemon", choices=tuple(SECTIONS), nargs="?", help="default: each that the file configures")

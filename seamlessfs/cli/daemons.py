@@ -21,7 +21,13 @@ STOP_AT_EOF_S = 20.0
 
 def run(words: Sequence[str]) -> int:
     """Runs the daemon until SIGTERM or SIGINT; 0 after a clean stop."""
-    arguments = parser(words, "Runs until SIGTERM, then stops cleanly.")
+    daemon = words[0]
+    arguments = parser(
+        words,
+        "Runs in the foreground until SIGTERM, then stops cleanly.",
+        f"seamlessfs {daemon} --config cluster.toml",
+        f"seamlessfs config show {daemon}          what can be set",
+    )
     arguments.add_argument("--config", type=Path, help=f"TOML file with a table [{words[0]}]")
     arguments.add_argument(
         "--stop-at-eof",

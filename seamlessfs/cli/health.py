@@ -20,7 +20,12 @@ STUCK = 3
 
 def run(words: Sequence[str]) -> int:
     """Prints one line a queue, then one for the oldest of each kind; exits with 3 when one is stuck."""
-    arguments = parser(words, "Shows what the namenode has waiting, and what has waited for too long.")
+    arguments = parser(
+        words,
+        "Shows what the namenode has waiting, and what has waited for too long; ends with 3 if something is stuck.",
+        "seamlessfs health -fs hdfs://127.0.0.1:8020",
+        "seamlessfs health --json || echo look at it",
+    )
     arguments.add_argument("-fs", metavar="URL", help="cluster (default: fs.defaultFS of HADOOP_CONF_DIR)")
     arguments.add_argument("-conf", metavar="DIR", help="Hadoop configuration directory")
     arguments.add_argument("--json", action="store_true", help="one JSON object")

@@ -11,7 +11,7 @@ from seamlessfs import __version__
 from seamlessfs.model.errors import SeamlessError
 
 COMMANDS = {
-    "dfs": ("seamlessfs.cli.dfs.shell", "files: -ls -cat -put -get -mkdir -mv -cp -rm -du -stat -test ..."),
+    "dfs": ("seamlessfs.cli.dfs.shell", "files: -ls -cat -put -get -mkdir -mv -cp -rm -du -find -count ..."),
     "dfsadmin": ("seamlessfs.cli.admin.dfsadmin", "the cluster: -report -safemode -printTopology -listOpenFiles ..."),
     "fsck": ("seamlessfs.cli.admin.fsck", "whether the blocks of files are where they should be"),
     "storagepolicies": ("seamlessfs.cli.admin.storagepolicies", "policies, and which one a path has"),
@@ -24,8 +24,17 @@ COMMANDS = {
     "namenode": ("seamlessfs.cli.daemons", "the metadata daemon"),
     "datanode": ("seamlessfs.cli.daemons", "the data daemon"),
     "config": ("seamlessfs.cli.config_command", "show, check or explain a configuration"),
+    "completion": ("seamlessfs.cli.completion", "what makes the Tab key of bash or zsh complete all this"),
 }
 """Command -> (module with `run(arguments) -> exit code`, what it is for). Modules are imported when asked for."""
+
+
+EXAMPLES = """\
+examples:
+  seamlessfs mini                                               a cluster to try things on
+  seamlessfs dfs -fs hdfs://127.0.0.1:8020 -put notes.txt /     a file goes in
+  seamlessfs where -fs hdfs://127.0.0.1:8020 /notes.txt         where its replicas are
+  seamlessfs dfs -help put                                      all about one command"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,15 +70,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def parser(words: Sequence[str], description: str) -> argparse.ArgumentParser:
-    """A parser for one command, named as the user typed it."""
-    return argparse.ArgumentParser(prog=f"seamlessfs {words[0]}", description=description)
+def parser(words: Sequence[str], description: str, *examples: str) -> argparse.ArgumentParser:
+    """A parser for one command, named as the user typed it; its help ends with the examples."""
+    return argparse.ArgumentParser(
+        prog=f"seamlessfs {words[0]}",
+        description=description,
+        epilog="\n  ".join(["examples:", *examples]) if examples else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _usage() -> str:
     width = max(map(len, COMMANDS))
     rows = "\n".join(f"  {name:<{width}}  {purpose}" for name, (_, purpose) in COMMANDS.items())
-    return f"usage: seamlessfs COMMAND ...\n\n{rows}\n\n`seamlessfs COMMAND --help` explains one."
+    return f"usage: seamlessfs COMMAND ...\n\n{rows}\n\n`seamlessfs COMMAND --help` explains one.\n\n{EXAMPLES}"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,12 @@ from seamlessfs.cli.mini import MiniCluster, MiniClusterFailed
 
 def run(words: Sequence[str]) -> int:
     """Starts the cluster, says how to use it, and stops it on SIGINT or SIGTERM."""
-    arguments = parser(words, "A namenode and datanodes in several IDCs on this machine, as real processes.")
+    arguments = parser(
+        words,
+        "A namenode and datanodes in several IDCs on this machine, as real processes, until Ctrl-C.",
+        "seamlessfs mini                                 2 IDCs x 2 racks x 2 datanodes, gone afterwards",
+        "seamlessfs mini --idcs 3 --dir ~/cluster        comes back with its data",
+    )
     arguments.add_argument("--idcs", type=int, default=2, metavar="N", help="IDCs (2)")
     arguments.add_argument("--racks", type=int, default=2, metavar="R", help="racks in each IDC (2)")
     arguments.add_argument("--datanodes", type=int, default=2, metavar="D", help="datanodes in each rack (2)")

@@ -20,7 +20,12 @@ from seamlessfs.wire.pb.seamless import placement_pb2 as pb
 
 def run(words: Sequence[str]) -> int:
     """Prints one paragraph a file; files below directories too."""
-    arguments = parser(words, "Shows where each replica of files is, whether their policy is satisfied, what is owed.")
+    arguments = parser(
+        words,
+        "Shows where each replica of files is, whether their policy is satisfied, what is owed.",
+        "seamlessfs where -fs hdfs://127.0.0.1:8020 /data/report.csv",
+        "seamlessfs where --json '/data/*'",
+    )
     arguments.add_argument("-fs", metavar="URL", help="cluster (default: fs.defaultFS of HADOOP_CONF_DIR)")
     arguments.add_argument("-conf", metavar="DIR", help="Hadoop configuration directory")
     arguments.add_argument("-bind", metavar="ADDRESS", help="local address to connect from")

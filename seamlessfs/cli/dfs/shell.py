@@ -90,7 +90,7 @@ def run(words: Sequence[str]) -> int:
         return _unknown(table, rest[0])
     if name in ("help", "usage"):
         return _help(table, arguments, name)
-    shell = Shell(_client_options(generic), generic.get("conf"), _configuration(generic))
+    shell = Shell(client_options(generic), generic.get("conf"), _configuration(generic))
     try:
         return _call(shell, table[name], name, arguments)
     finally:
@@ -154,7 +154,7 @@ def _configuration(generic: dict[str, Any]) -> HadoopConfiguration:
     return HadoopConfiguration({**(found.values if found else {}), **generic["properties"]})
 
 
-def _client_options(generic: dict[str, Any]) -> ClientOptions:
+def client_options(generic: dict[str, Any]) -> ClientOptions:
     """Options of the client; -D has the names of Hadoop's configuration, those that concern no client are ignored."""
     given = HadoopConfiguration(generic["properties"], "-D")
     settings = client_settings(given)
