@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
 from decimal import Decimal
@@ -14,11 +15,11 @@ def double(value: float) -> str:
 
 def single(value: float) -> str:
     """A float: the fewest digits that name it among the floats of 32 bits."""
-    packed = struct.pack(">f", value)
     for digits in range(1, 10):
         text = f"{value:.{digits}g}"
-        if math.isfinite(value) and struct.pack(">f", float(text)) == packed:
-            return _shown(value, text)
+        with contextlib.suppress(OverflowError):  # rounded up beyond the largest float
+            if struct.pack(">f", float(text)) == struct.pack(">f", value):
+                return _shown(value, text)
     return _shown(value, repr(value))
 
 
