@@ -138,3 +138,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Files below a folder, except the checksums that Hadoop's shell leaves beside what it merges."""
     files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".merged"))
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_the_usage_of_every_command_is_that_of_hadoop(mini: MiniCluster, java_shell: JavaShell) -> None:
+    theirs = java_shell.check(mini.namenode_address, "-usage").text
+    ours = dfs(mini.namenode_address, ["-usage"]).text
+    lines = {
+        who: [line for line in text.splitlines() if line.startswith("\t[")] for who, text in enumerate((theirs, ours))
+    }
+    older = {"\t[-appendToFile <localsrc> ... <dst>]"} if java_shell.version == "3.3.4" else set()
+    assert set(lines[0]) - set(lines[1]) == older
+    assert len(lines[0]) == len(lines[1])
