@@ -57,11 +57,9 @@ def rm(call: Call) -> None:
         if not call.has("skipTrash") and move_to_trash(call.shell, item):
             return
         if not item.client.namenode.delete(item.path, recursive=item.is_directory):
-            raise (
-                PathError(item.text, IO_ERROR)
-                if call.has("skipTrash")
-                else FileNotFound(f"File does not exist: {item.uri}")
-            )
+            if call.has("skipTrash") or item.refreshed().exists:
+                raise PathError(item.text, IO_ERROR)
+            raise FileNotFound(f"File does not exist: {item.uri}")
         call.print(f"Deleted {item.text}")
 
     if not call.has("f"):

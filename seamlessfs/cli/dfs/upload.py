@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from seamlessfs.cli.dfs import local
 from seamlessfs.cli.dfs.call import Call
 from seamlessfs.cli.dfs.command import Command
-from seamlessfs.cli.dfs.copying import CHUNK_BYTES, KEPT, Copier, Place, place_for, remote_target, thread_count
-from seamlessfs.cli.dfs.item import Item, lookup
+from seamlessfs.cli.dfs.copying import (
+    CHUNK_BYTES,
+    KEPT,
+    QUEUE_DEFAULT,
+    Copier,
+    Place,
+    place_for,
+    remote_target,
+    thread_count,
+)
+from seamlessfs.cli.dfs.item import lookup
 from seamlessfs.cli.dfs.local import LocalItem
 from seamlessfs.model.errors import NoSuchMethod, RemoteIOError, UnsupportedOperation
 
@@ -38,7 +48,7 @@ def _put(call: Call, move: bool) -> None:
     )
     target = remote_target(call, destination)
     if texts == [STDIN]:
-        copier.write(local.chunks_of(sys.stdin.buffer, CHUNK_BYTES), _place_for_stdin(target))
+        copier.write(local.chunks_of(sys.stdin.buffer, CHUNK_BYTES), place_for(LocalItem.at(STDIN), target))
         return
     copier.run([_source(call, text) for text in texts], target)
 
@@ -47,12 +57,6 @@ def _source(call: Call, text: str) -> Place:
     if text.startswith(("hdfs://", "seamless://")):
         return lookup(call.shell.client(text), text)
     return LocalItem.at(text)
-
-
-def _place_for_stdin(target: Item) -> Item:
-    place = place_for(LocalItem.at(STDIN), target)
-    assert isinstance(place, Item)
-    return place
 
 
 def append_to_file(call: Call) -> None:
@@ -69,25 +73,18 @@ def append_to_file(call: Call) -> None:
         writer = client.open_append(target.path)
     except UnsupportedOperation as error:
         raise error.__cause__ if isinstance(error.__cause__, NoSuchMethod) else error from None
-    with writer:
+    with writer, contextlib.ExitStack() as stack:
         for text in texts:
-            if text == STDIN:
-                _append(sys.stdin.buffer, writer)
-            else:
-                with LocalItem.at(text).path.open("rb") as file:
-                    _append(file, writer)
-
-
-def _append(file: object, writer: object) -> None:
-    for chunk in local.chunks_of(file, CHUNK_BYTES):  # type: ignore[arg-type]
-        writer.write(chunk)  # type: ignore[attr-defined]
+            source = sys.stdin.buffer if text == STDIN else stack.enter_context(LocalItem.at(text).path.open("rb"))
+            for chunk in local.chunks_of(source, CHUNK_BYTES):
+                writer.write(chunk)
 
 
 OVERWRITE = {"f": "Replace files that are there already."}
 KEEP = {"p": "Keep modification and access time, owner, group and mode."}
 THREADS = {
     "t <thread count>": "How many files are copied at the same time (1).",
-    "q <thread pool queue size>": f"How many more files may wait for a thread ({1024}).",
+    "q <thread pool queue size>": f"How many more files may wait for a thread ({QUEUE_DEFAULT}).",
 }
 WRITE = {
     "l": "Let datanodes keep the data in memory first, with one replica: for what can be made again. HDFS only.",
