@@ -24,6 +24,9 @@ HEAD = """\
 # SEAMLESSFS_PORT and SEAMLESSFS_HTTP_PORT choose other ports of this machine's loopback for the namenode.
 name: seamlessfs
 
+# Each probe is a process: seldom, and patient, for machines that have a core for five containers.
+x-probe: &probe {{interval: 5s, timeout: 20s, retries: 6, start_period: 60s}}
+
 x-service: &service
   init: true
   restart: unless-stopped
@@ -44,9 +47,8 @@ x-datanode: &datanode
   command: [datanode]
   healthcheck:
     test: [CMD-SHELL, python /opt/healthz.py $$SEAMLESSFS_DATANODE_HOST 9864]
-    interval: 5s
-    timeout: 10s
-    start_period: 60s
+    <<: *probe
+    interval: 10s
 
 x-datanode-settings: &datanode-settings
   SEAMLESSFS_DATANODE_NAMENODES: '["{net}.0.10:8021"]'
@@ -74,7 +76,7 @@ services:
     cap_add: [NET_ADMIN]
     devices: [/dev/net/tun]
     sysctls: {{net.ipv4.ip_forward: 1, net.ipv4.conf.all.rp_filter: 0, net.ipv4.conf.default.rp_filter: 0}}
-    healthcheck: {{test: [CMD, dci, status], interval: 2s, timeout: 5s, start_period: 30s}}
+    healthcheck: {{<<: *probe, test: [CMD, dci, status], interval: 2s}}
     networks:
       outside: {{ipv4_address: {net}.0.3}}
 {router_networks}
@@ -116,9 +118,7 @@ services:
     volumes: [secret:/secret:ro, namenode:/data]
     healthcheck:
       test: [CMD, python, /opt/healthz.py, {net}.0.10, "9870"]
-      interval: 5s
-      timeout: 10s
-      start_period: 60s
+      <<: *probe
 
 """
 
