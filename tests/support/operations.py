@@ -114,6 +114,8 @@ def plain(value: Any) -> Any:
     """A value without what a server is free to choose."""
     if isinstance(value, enum.Enum):
         return value.name
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return plain({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
     if isinstance(value, dict):
