@@ -258,8 +258,9 @@ class Namenode:
             task.cancel()
         if asked in done:
             return 0
-        cause = self.writer.failure if failed in done else monitor.exception()
-        event(LOG, "namenode_failed", logging.ERROR, exc_info=cause, cause=repr(cause))
+        fault = monitor.exception() if monitor in done else None
+        cause = self.writer.failure if failed in done else fault
+        event(LOG, "namenode_failed", logging.ERROR, exc_info=fault, cause=repr(cause))
         return 1
 
     async def stop(self) -> None:

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from seamlessfs.cli.mini import MiniCluster
 from seamlessfs.client.client import Client
+from seamlessfs.client.placement import fetch_health
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2
 from seamlessfs.wire.rpc.protocols import CLIENT_PROTOCOL
 from tests.support.observe import client_in, until
@@ -40,8 +41,12 @@ def urls(mini: MiniCluster) -> list[str]:
     return [mini.http_url, *(f"http://{node.address}:{port}" for node, port in places)]
 
 
-def test_every_daemon_says_that_it_is_well(urls: list[str]) -> None:
-    assert {url: fetch(f"{url}/healthz") for url in urls} == dict.fromkeys(urls, (200, "ok\n"))
+def test_every_daemon_says_that_it_is_well(mini: MiniCluster, urls: list[str]) -> None:
+    assert {url: fetch(f"{url}/healthz") for url in urls[1:]} == dict.fromkeys(urls[1:], (200, "ok\n"))
+    with client_in(mini, "a") as client:
+        stuck = [each.kind for each in fetch_health(client).oldest if each.age_ms > each.limit_ms]
+    status, text = fetch(f"{urls[0]}/healthz")
+    assert (status, text) == (200, "ok\n") if not stuck else re.findall(r"^stuck: (\w+) ", text, re.M) == stuck
 
 
 def test_clients_are_told_where_a_datanode_answers(mini: MiniCluster, urls: list[str]) -> None:
@@ -81,7 +86,9 @@ def test_metrics_follow_a_file_from_a_client_to_both_idcs(mini: MiniCluster, url
         return value(samples, f"namenode_{name}", **labels) - value(before, f"namenode_{name}", **labels)
 
     crossing = {"source": "a", "target": "b", "kind": "write"}
-    until(lambda: grown(metrics(urls[0]), "link_payload_received_bytes_total", **crossing) == size, "it is reported")
+    for end in ("sent", "received"):
+        name = f"link_payload_{end}_bytes_total"
+        until(lambda name=name: grown(metrics(urls[0]), name, **crossing) == size, "it is reported")  # type: ignore[misc]
     after = metrics(urls[0])
     assert grown(after, "link_payload_sent_bytes_total", **crossing) == size
     assert grown(after, "link_wire_sent_bytes_total", **crossing) > size
