@@ -268,8 +268,8 @@ def test_names_with_special_characters_in_the_shell(
 
 def test_unknown_methods_and_protocols_are_named(cluster: MiniCluster) -> None:
     with RawRpc(cluster.host, cluster.port) as rpc:
-        with pytest.raises(Refused, match=r"Unknown method saveNamespace called on .*ClientProtocol") as caught:
-            rpc.call("saveNamespace", pb.SaveNamespaceRequestProto())
+        with pytest.raises(Refused, match=r"Unknown method getLinkTarget called on .*ClientProtocol") as caught:
+            rpc.call("getLinkTarget", pb.GetLinkTargetRequestProto(path="/"))
         assert caught.value.class_name == "org.apache.hadoop.ipc.RpcNoSuchMethodException"
         groups = rpc.call(
             "getGroupsForUser", user_mappings_pb2.GetGroupsForUserRequestProto(user="bob"), GET_USER_MAPPINGS_PROTOCOL

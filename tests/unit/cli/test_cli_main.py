@@ -51,7 +51,19 @@ def test_an_unknown_command(capsys: Captured) -> None:
     assert shown.err.startswith("seamlessfs: 'lss' is not a command\nusage: seamlessfs COMMAND")
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"dfs"}))
+AS_HADOOP = {"dfs", "dfsadmin", "fsck", "storagepolicies", "groups", "getconf"}
+"""Their options are Hadoop's, and so is the way in which they are explained."""
+
+
+@pytest.mark.parametrize("command", sorted(AS_HADOOP - {"dfs"}))
+def test_commands_with_hadoop_s_options_explain_themselves_too(command: str, capsys: Captured) -> None:
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr()
+    assert "Generic options" in shown.out
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - AS_HADOOP))
 def test_every_command_explains_itself(command: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
