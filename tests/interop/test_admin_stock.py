@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from seamlessfs.cli.mini import MiniCluster
 from tests.support.admin_tools import TOOLS, anonymous
 from tests.support.java_shell import JavaShell, ShellResult
+from tests.support.observe import until
 from tests.support.stock_hdfs import StockHdfs
 
 pytestmark = pytest.mark.peers
@@ -64,7 +66,6 @@ dfsadmin -triggerBlockReport DATANODE
 dfsadmin -triggerBlockReport -incremental DATANODE
 dfsadmin -refreshNamenodes DATANODE
 dfsadmin -evictWriters DATANODE
-dfsadmin -getBalancerBandwidth DATANODE
 dfsadmin -reconfig datanode DATANODE status
 dfsadmin -deleteBlockPool DATANODE another-pool
 """
@@ -122,9 +123,17 @@ def test_our_datanode_answers_as_stock(
     found = stock_hdfs.datanodes[0].logged(r"Opened IPC server at \S*?:(\d+)")
     results = []
     for cluster, datanode in ((mini, mini.datanodes[0].ipc_address), (stock_hdfs, f"127.0.0.1:{found}")):
-        run(cluster.namenode_address, "dfsadmin -setBalancerBandwidth 7000000")
         results.append(run(cluster.namenode_address, line.replace("DATANODE", datanode), user=user))
     assert told(results[0]) == told(results[1])
+
+
+def test_datanodes_are_told_of_the_balancer_s_bandwidth(run: Run, mini: MiniCluster, stock_hdfs: StockHdfs) -> None:
+    found = stock_hdfs.datanodes[0].logged(r"Opened IPC server at \S*?:(\d+)")
+    for cluster, datanode in ((mini, mini.datanodes[0].ipc_address), (stock_hdfs, f"127.0.0.1:{found}")):
+        run(cluster.namenode_address, "dfsadmin -setBalancerBandwidth 7000000")
+        asked = partial(run, cluster.namenode_address, f"dfsadmin -getBalancerBandwidth {datanode}", user="alice")
+        expected = "Balancer bandwidth is 7000000 bytes per second.\n"
+        until(lambda asked=asked, expected=expected: asked().text == expected, "the datanode knows")
 
 
 def test_a_report_has_every_datanode_with_its_rack(run: Run, mini: MiniCluster) -> None:
