@@ -18,6 +18,7 @@ MISSING = {"append", "appended", "concat"}
 
 NO_OPERATION = {
     "Client.close": "ends each row",
+    "Client.local_reads": "counted by the client itself",
     "Client.traffic": "counted by the client itself",
     "NamenodeClient.close": "ends each row",
 }

@@ -69,6 +69,15 @@ def blocks(world: World) -> Any:
     return located.file_length, [(one.offset, one.block.block.length) for one in located.blocks], sums
 
 
+@operation("FileReader.read_buffer")
+def buffers(world: World) -> Any:
+    path = world.at("a")
+    world.client.write_file(path, LONG, block_size_bytes=BLOCK_BYTES)
+    with world.client.open_read(path) as reader:
+        found = [bytes(reader.read_buffer(*part)) for part in ((3, 10), (BLOCK_BYTES - 7, 20), (len(LONG), 5))]
+        return found, reader.read_buffer(0, len(LONG)) == LONG
+
+
 @operation("Client.open_read", "FileReader.open", "FileReader.pread", "FileReader.pread_into", "FileReader.close")
 def ranges(world: World) -> Any:
     path = world.at("a")

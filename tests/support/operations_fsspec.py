@@ -164,3 +164,13 @@ def transactions(world: World) -> Any:
     kept.commit()
     dropped.discard()
     return world.fs.ls(world.folder)
+
+
+@operation("SeamlessFile.readinto", "SeamlessFile.read_buffer")
+def into_buffers(world: World) -> Any:
+    path, buffer = world.file("a", b"0123456789" * 1000), bytearray(4000)
+    with world.fs.open(path, block_size=1000) as file:
+        read = file.readinto(buffer)
+        short = bytearray(10)
+        file.readinto(short)
+        return read, bytes(buffer), bytes(short), bytes(file.read_buffer(20)), file.tell(), len(file.read_buffer())

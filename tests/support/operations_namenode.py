@@ -205,6 +205,13 @@ def content_summary_call(world: World) -> Any:
     return found, found.space_consumed == 5 * world.replication
 
 
+@operation("NamenodeClient.get_quota_usage")
+def quota_usage_call(world: World) -> Any:
+    world.file("sub/a", b"12345")
+    found = world.namenode.get_quota_usage(world.folder)
+    return found, found.space_consumed == 5 * world.replication
+
+
 @operation("NamenodeClient.get_fs_stats")
 def fs_stats(world: World) -> Any:
     found = world.namenode.get_fs_stats()
