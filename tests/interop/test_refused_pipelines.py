@@ -193,9 +193,8 @@ def test_a_pipeline_may_shrink_and_name_datanodes_that_are_not_there(world: Worl
     assert [node.id.datanodeUuid for node in now.locs] == [writing.located.locs[0].id.datanodeUuid]
 
 
-def test_a_pipeline_that_lost_its_other_idc_is_said(world: World, cluster: Cluster, mini: MiniCluster) -> None:
-    if not cluster.ours:
-        pytest.skip("stock HDFS knows no IDCs")
+@pytest.mark.parametrize("cluster", ["ours"], indirect=True)
+def test_a_pipeline_that_lost_its_other_idc_is_said(world: World, mini: MiniCluster) -> None:
     writing = Writing(world)
     near = [index for index, node in enumerate(writing.located.locs) if node.location.startswith("/a/")]
     assert 0 < len(near) < len(writing.located.locs)
@@ -207,10 +206,9 @@ def test_a_pipeline_that_lost_its_other_idc_is_said(world: World, cluster: Clust
     until(lambda: said in mini.namenode.log.read_text(), "the event")
 
 
-def test_members_that_this_namenode_has_not_seen_yet_stay(world: World, cluster: Cluster) -> None:
+@pytest.mark.parametrize("cluster", ["ours"], indirect=True)
+def test_members_that_this_namenode_has_not_seen_yet_stay(world: World) -> None:
     """Deviation: stock HDFS fails with a NullPointerException where ours cannot know better than the writer."""
-    if not cluster.ours:
-        pytest.skip("a deviation of ours")
     writing = Writing(world)
     unseen = hdfs_pb2.DatanodeInfoProto()
     unseen.CopyFrom(writing.located.locs[0])
