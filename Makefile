@@ -51,8 +51,9 @@ lint: $(READY) .work
 	$(BIN)/python -m mypy --cache-dir .cache/mypy
 	$(PYTEST) -q tests/style
 
+# QUICK=1 shows that it works; SUITES="metadata data" names some.
 bench: $(READY) .work
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(SUITES)
 
 # N faults under load; SEED=... repeats a schedule.
 kill: $(READY) .work

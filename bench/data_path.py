@@ -231,5 +231,5 @@ def main(words: Sequence[str] | None = None) -> int:
         os.sched_setaffinity(0, cores)
     print_table(rows)
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
-    print(f"added to {save(rows, settings, load_before)}")
+    print(f"added to {save('data_path', rows, settings, load_before)}")
     return 0

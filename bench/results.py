@@ -26,12 +26,14 @@ class Sample:
     Attributes:
         amount: what was done: megabytes (10^6 bytes) or operations.
         seconds: wall clock. client_cpu_s, server_cpu_s: processor time of the client, of all daemons together.
+        waits_s: what half of the calls did not exceed, 99 % and 99.9 %; empty for streams.
     """
 
     amount: float
     seconds: float
     client_cpu_s: float
     server_cpu_s: float
+    waits_s: tuple[float, ...] = ()
 
 
 @dataclass
@@ -65,6 +67,7 @@ class Row:
             "client_cpu_ms_a_unit": round(self.cost_ms("client"), 3),
             "server_cpu_ms_a_unit": round(self.cost_ms("server"), 3),
             "samples": len(rates),
+            **({"waits_s": [list(sample.waits_s) for sample in self.samples]} if self.samples[0].waits_s else {}),
         }
 
 
@@ -88,8 +91,34 @@ def print_table(rows: Iterable[Row]) -> None:
     Console(width=150).print(table)
 
 
-def save(rows: Iterable[Row], settings: dict[str, Any], load_before: float) -> Path:
-    """Appends a line to today's file of results."""
+def print_calls(rows: Iterable[Row]) -> None:
+    """Calls a second by the clock and by the server's processor, and how long a caller waits."""
+    table = Table(title="Calls on the namespace")
+    for name in ("call", "callers", "server"):
+        table.add_column(name)
+    for name in ("median a second", "min - max", "a server CPU second", "p50 ms", "p99 ms"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        callers, rates = str(row.case.get("callers", "")), row.rates()
+        if row.unit != "calls":
+            table.add_row(row.measure, callers, row.client, f"{rates[0]:.2f} {row.unit}", "", "", "", "")
+            continue
+        best_cpu_s = row.cost_ms("server") / 1000
+        waits_ms = [1000 * statistics.median(sample.waits_s[part] for sample in row.samples) for part in (0, 1)]
+        table.add_row(
+            row.measure,
+            callers,
+            row.client,
+            f"{statistics.median(rates):,.0f}",
+            f"{min(rates):,.0f} - {max(rates):,.0f}",
+            f"{1 / best_cpu_s:,.0f}" if best_cpu_s else "",
+            *(f"{wait:.2f}" for wait in waits_ms),
+        )
+    Console(width=150).print(table)
+
+
+def save(name: str, rows: Iterable[Row], settings: dict[str, Any], load_before: float) -> Path:
+    """Appends a line to today's file of results of a suite."""
     now = time.gmtime()
     record = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
@@ -106,7 +135,7 @@ def save(rows: Iterable[Row], settings: dict[str, Any], load_before: float) -> P
         "rows": [row.as_json() for row in rows],
     }
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"data_path-{time.strftime('%Y-%m-%d', now)}.jsonl"
+    path = RESULTS / f"{name}-{time.strftime('%Y-%m-%d', now)}.jsonl"
     with path.open("a") as file:
         file.write(json.dumps(record) + "\n")
     return path

@@ -62,11 +62,13 @@ class _Caller:
         self.wire = ClientConnection(os.urandom(16), user, None, CLIENT_PROTOCOL)
         self.socket.sendall(self.wire.preamble())
         self.calls = 0
+        self.number_of_run = 0
         self.sent_at_s = 0.0
         self._unread = b""
 
     def send(self, make: MakeCall) -> None:
-        method, request = make(self.number, self.calls)
+        method, request = make(self.number, self.number_of_run)
+        self.number_of_run += 1
         frame = self.wire.encode_call(self.calls, 0, method, CLIENT_PROTOCOL, 1, request)
         self.calls += 1
         self.sent_at_s = time.perf_counter()
@@ -97,30 +99,27 @@ class Load:
     """
 
     def __init__(self, address: tuple[str, int], callers: int, user: str = USER) -> None:
-        self._callers = {}
+        self._callers: dict[int, _Caller] = {}
         self._poll = select.epoll()
         for number in range(callers):
             caller = _Caller(number, address, user)
             self._callers[caller.socket.fileno()] = caller
             self._poll.register(caller.socket, select.EPOLLIN)
 
-    def run(self, make: MakeCall, *, seconds: float = 0.0, calls: int = 0) -> Outcome:
-        """Calls for so long, or so often altogether.
+    def run(self, make: MakeCall, calls: int) -> Outcome:
+        """Makes so many calls, the same number with each caller; each numbers its own from 0.
 
         Raises:
             CallFailed: a call was refused. TimeoutError: an answer did not come.
         """
+        share = max(1, calls // len(self._callers))
         outcome = Outcome()
-        began_s = time.perf_counter()
-        until_s = began_s + seconds if seconds else float("inf")
-        most = calls or 1 << 62
-        sent = 0
-        for caller in self._callers.values():
-            if sent < most:
-                caller.send(make)
-                sent += 1
-        waiting = sent
         note = outcome.waits_s.append
+        began_s = time.perf_counter()
+        for caller in self._callers.values():
+            caller.number_of_run = 0
+            caller.send(make)
+        waiting = len(self._callers)
         while waiting:
             ready = self._poll.poll(ANSWER_TIMEOUT_S)
             if not ready:
@@ -129,11 +128,9 @@ class Load:
                 caller = self._callers[descriptor]
                 if not caller.receive():
                     continue
-                now_s = time.perf_counter()
-                note(now_s - caller.sent_at_s)
-                if now_s < until_s and sent < most:
+                note(time.perf_counter() - caller.sent_at_s)
+                if caller.number_of_run < share:
                     caller.send(make)
-                    sent += 1
                 else:
                     waiting -= 1
         outcome.seconds = time.perf_counter() - began_s

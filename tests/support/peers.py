@@ -129,6 +129,8 @@ def missing_debian_packages() -> list[str]:
         missing.extend(JAR_PACKAGES)
     if not os.access(GO_CLIENT, os.X_OK):
         missing.extend(GO_PACKAGES)
+    if shutil.which("strace") is None:
+        missing.append("strace")  # the bench counts what servers make durable
     if not all(map(shutil.which, (*ENGINE_PROGRAMS, "mmdebstrap"))) and not machine_engine_usable():
         missing.extend(DOCKER_PACKAGES)
     if platform.machine() == "x86_64" and not all(map(shutil.which, ("insmod", "linux.uml"))):

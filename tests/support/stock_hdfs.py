@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +32,9 @@ log4j.appender.c.target=System.err
 log4j.appender.c.layout=org.apache.log4j.PatternLayout
 log4j.appender.c.layout.ConversionPattern=%d{HH:mm:ss.SSS} %p %c{1}: %m%n
 """
+NO_AUDIT = "log4j.logger.org.apache.hadoop.hdfs.server.namenode.FSNamesystem.audit=OFF\n"
+QUICK_START = ("-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Flags of JVMs that tests start and stop. A bench wants others."""
 T = TypeVar("T")
 
 
@@ -80,10 +83,19 @@ class StockHdfs:
         port: the namenode's RPC port, known after `start`.
         http_port: the namenode's web port.
         properties: further Hadoop properties of all its processes.
+
+    Args:
+        flags: of every JVM. audit: whether the namenode writes its audit log.
     """
 
     def __init__(
-        self, folder: Path, peers: PeerFiles, datanodes: int = 3, properties: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        peers: PeerFiles,
+        datanodes: int = 3,
+        properties: Mapping[str, str] | None = None,
+        flags: Sequence[str] = QUICK_START,
+        audit: bool = True,
     ) -> None:
         self.folder = folder
         self.port = 0
@@ -91,6 +103,8 @@ class StockHdfs:
         self.datanodes: list[StockProcess] = []
         self.namenode: StockProcess | None = None
         self.properties = dict(properties or {})
+        self._flags = flags
+        self._log_format = LOG_FORMAT if audit else LOG_FORMAT + NO_AUDIT
         self._datanodes_wanted = datanodes
         self._class_path = class_path(peers.server_class_path())
 
@@ -183,9 +197,7 @@ class StockHdfs:
 
     def _command(self, folder: Path, main_class: str, *arguments: str) -> list[str]:
         flags = [
-            "-Xmx256m",
-            "-XX:TieredStopAtLevel=1",
-            "-XX:+UseSerialGC",
+            *self._flags,
             "-XX:-UsePerfData",
             f"-Djava.io.tmpdir={folder}",
             "--add-opens",
@@ -216,7 +228,7 @@ class StockHdfs:
         )
         for file_name in ("core-site.xml", "hdfs-site.xml"):  # each overrides the defaults of its own module only
             (folder / file_name).write_text(f"<configuration>\n{body}\n</configuration>\n")
-        (folder / "log4j.properties").write_text(LOG_FORMAT)
+        (folder / "log4j.properties").write_text(self._log_format)
         return folder
 
     def _namenode_properties(self) -> dict[str, str]:
