@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from seamlessfs.model.errors import FileNotFound
+from seamlessfs.model.errors import FileNotFound, InvalidPath
 from seamlessfs.model.ids import PolicyId
 from seamlessfs.namenode.core import Core
 from seamlessfs.namenode.locate import Locator
@@ -106,14 +106,15 @@ class PathCalls:
 
     async def delete(self, call: CallContext, request: pb.DeleteRequestProto) -> pb.DeleteResponseProto:
         """The check of everything below runs over a snapshot, before the delete enters the writer."""
-        checked = not self.core.context(call).privileged
+        checked = False
 
         async def check(context: Context) -> None:
-            if checked:
-                with contextlib.suppress(FileNotFound):
-                    await self.core.writer.with_snapshot(
-                        lambda view: self.core.namespace.check_delete(view, context, request.src)
-                    )
+            nonlocal checked
+            namespace, path = self.core.namespace, request.src
+            with contextlib.suppress(FileNotFound, InvalidPath):
+                if not context.privileged and namespace.is_deep(self.core.view(), path):
+                    await self.core.writer.with_snapshot(lambda view: namespace.check_delete(view, context, path))
+                    checked = True
 
         return await self.core.change_once(
             call,

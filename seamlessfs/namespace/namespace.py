@@ -309,6 +309,10 @@ class Namespace:
     ) -> bool:
         return deleting.delete(tx, ctx, path, recursive, subtree_checked=subtree_checked)
 
+    def is_deep(self, view: ReadView, path: str) -> bool:
+        """Whether a delete has more to check than the path itself."""
+        return deleting.is_deep(view, path)
+
     def check_delete(self, view: ReadView, ctx: Context, path: str) -> None:
         """The recursive permission check of a delete, to be run over a snapshot before the delete itself."""
         deleting.check_delete(view, ctx, path)

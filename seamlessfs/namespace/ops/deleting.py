@@ -53,6 +53,12 @@ def remove(tx: Transaction, ctx: Context, parent: Inode, name: bytes, record: In
     totals.gather(tx, parent.id, gone, children=-1, modified_at_ms=ctx.now_ms)
 
 
+def is_deep(view: ReadView, path: str) -> bool:
+    """Whether something is below what the path names, so that a delete has more to check than the path itself."""
+    record = tree.resolve(view, path).last
+    return record is not None and record.is_directory and tree.has_children(view, record.id)
+
+
 def check_delete(view: ReadView, ctx: Context, path: str) -> None:
     """The permission check of a delete with everything below, to be run over a snapshot.
 
