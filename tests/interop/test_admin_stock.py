@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -88,7 +89,9 @@ def run(admin_shell: JavaShell) -> Run:
 
 
 def told(result: ShellResult) -> tuple[int, str, str]:
-    return result.status, anonymous(result.text), anonymous(result.err)
+    """Both clusters are other tests' too: how much is on its way there is theirs."""
+    text = re.sub(r"(?m)^(\t(?:Under replicated|Pending deletion) blocks): \d+$", r"\1: <count>", result.text)
+    return result.status, anonymous(text), anonymous(result.err)
 
 
 def datanodes(run: Run, address: str) -> list[str]:

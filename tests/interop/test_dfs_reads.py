@@ -13,6 +13,7 @@ import pytest
 from seamlessfs.cli.mini import MiniCluster
 from seamlessfs.client.client import Client
 from seamlessfs.client.options import ClientOptions
+from tests.support.observe import until
 from tests.support.own_shell import dfs
 
 
@@ -39,11 +40,14 @@ def test_tail_goes_on_with_what_is_written(mini: MiniCluster, client: Client) ->
 
 
 def replicas(mini: MiniCluster, client: Client, path: str) -> list[Path]:
-    """The block files of a file of one block."""
+    """The block files of a file of one block, once all its replicas are there."""
     (block,) = client.locations(path).blocks
-    found = [path for path in mini.folder.rglob(f"blk_{block.block.block.id}") if "finalized" in path.parts]
-    assert len(found) == len(block.locations)
-    return found
+
+    def found() -> list[Path]:
+        return [path for path in mini.folder.rglob(f"blk_{block.block.block.id}") if "finalized" in path.parts]
+
+    until(lambda: len(found()) == client.status(path).replication, f"every replica of {path}")
+    return found()
 
 
 def test_what_no_good_replica_is_left_of_can_be_had_without_its_checksums(
