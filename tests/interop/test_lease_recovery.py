@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -65,6 +66,15 @@ def whole(cluster: MiniCluster) -> Iterator[MiniCluster]:
         cluster.start_namenode()
     start([node for node in cluster.datanodes if not node.running], cluster)
     cluster.wait_for_datanodes(len(cluster.datanodes))
+    with client_in(cluster, "b") as client:
+        until(lambda: heard_of(client) == len(cluster.datanodes), "no datanode is stale any more")
+
+
+def heard_of(client: Client) -> int:
+    """Datanodes that have been heard of lately; one that was frozen is avoided until then."""
+    now_ms = time.time() * 1000
+    nodes = client.namenode.get_datanode_report("LIVE")
+    return sum(now_ms - node.last_update_at_ms < QUICK["stale_after_ms"] / 2 for node in nodes)
 
 
 @pytest.fixture
