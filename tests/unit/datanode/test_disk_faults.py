@@ -219,6 +219,20 @@ def test_what_is_final_was_made_durable_behind_its_last_byte_and_its_last_name(m
     assert any(call == "fsync" and "finalized" in path.parts for call, path in seen[named[-1] :])
 
 
+def test_the_last_packet_is_not_acknowledged_before_the_replica_is_final(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = make_node()
+
+    def refuse(writer: object) -> None:
+        raise ReplicaNotFound(f"Replica {writer} was taken away from its writer")
+
+    monkeypatch.setattr(node.store, "finalize", refuse)
+    outcome = write(node)
+    assert outcome.acked == ENDS[-1]
+    assert not outcome.final
+
+
 def test_a_replica_is_durable_under_a_new_stamp_before_its_writer_goes_on(make_node: MakeNode) -> None:
     """Else it has its old stamp again after a power cut, while the namenode counts on the new one."""
     node = make_node()
