@@ -20,7 +20,7 @@ from seamlessfs.datanode.volumes import VolumeSet
 from seamlessfs.model.block import Block, Checksum, ReplicaState
 from seamlessfs.model.cluster import StorageReport
 from seamlessfs.model.errors import CorruptStore, FileAlreadyExists, ReplicaNotFound, UnsupportedOperation
-from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PoolId
+from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, PoolId, StorageId
 
 
 class ReplicaStore(ReplicaMap):
@@ -295,12 +295,17 @@ class ReplicaStore(ReplicaMap):
         return writer
 
     def invalidate(self, block_id: BlockId, stamp: GenerationStamp, storage_id: str = "") -> bool:
-        """Deletes a replica unless its stamp is newer; tells whether there was one to delete."""
+        """Deletes a replica unless its stamp is newer; tells whether there was one to delete.
+
+        That a named storage has none is told as a deletion, too: whoever asked for it waits for that.
+        """
         with self._lock:
             replica = self._replicas.get(block_id)
-            if replica is None or replica.current().generation_stamp > stamp:
+            if replica is None or (storage_id and replica.volume.storage_id != storage_id):
+                if storage_id:
+                    self.tell(ReplicaChange(ChangeKind.DELETED, StorageId(storage_id), Block(block_id, stamp)))
                 return False
-            if storage_id and replica.volume.storage_id != storage_id:
+            if replica.current().generation_stamp > stamp:
                 return False
             del self._replicas[block_id]
         self.revoke(block_id)

@@ -11,7 +11,6 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from seamlessfs.blocks.cluster import NodeState
@@ -25,6 +24,7 @@ from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, InodeId
 from seamlessfs.namenode.core import Core, RunningRecovery, mono_ms
 from seamlessfs.namenode.events import event
 from seamlessfs.namenode.recovery_messages import found_replica
+from seamlessfs.namenode.taken_files import TakenFile, TakenFiles
 from seamlessfs.namespace.ops.recovering import Recoverable, Release
 from seamlessfs.net.rpc_server import CallContext
 from seamlessfs.store.api import ReadView
@@ -50,22 +50,6 @@ BUSY_MAX = 500
 """Blocks that are being recovered at a time on the namenode's own account; further files wait in turn."""
 
 
-@dataclass(slots=True)
-class _File:
-    """A file that was taken from its holder.
-
-    Attributes:
-        waiting: committed blocks of it that no datanode has reported yet.
-        told: the reason that the log has.
-    """
-
-    inode_id: InodeId
-    block_id: BlockId
-    since_mono_ms: int
-    waiting: tuple[BlockId, ...] = ()
-    told: str = ""
-
-
 class LeaseRecoverer:
     """Owner: the event loop. Becomes the core's `recoverer`."""
 
@@ -73,8 +57,7 @@ class LeaseRecoverer:
         self.core = core
         self._started_ms = mono_ms()
         self._blocks = BlockRecoveries(self._locate, settings)
-        self._files: dict[InodeId, _File] = {}
-        self._file_of: dict[BlockId, InodeId] = {}
+        self._files = TakenFiles()
         self._queue: deque[InodeId] = deque()
         self._due: list[Finished | Dropped | Renew] = []
         self._wake = asyncio.Event()
@@ -83,7 +66,6 @@ class LeaseRecoverer:
         self._reported = False
         self._dead: set[DatanodeUuid] = set()
         self._refused: set[InodeId] = set()
-        self._unreported: set[InodeId] = set()
         core.recoverer = self
 
     # What calls and the control stream tell
@@ -107,7 +89,7 @@ class LeaseRecoverer:
         elif release.recover is not None:
             self._recover(release.inode_id, release.recover)
         elif release.waiting:
-            self._await_reports(release.inode_id, release.waiting)
+            self._files.track(release.inode_id, release.waiting[0], mono_ms(), release.waiting)
         return release.closed
 
     async def insist(self, call: CallContext, path: str, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -158,14 +140,14 @@ class LeaseRecoverer:
 
     def reported(self) -> None:
         """Datanodes have reported replicas."""
-        if self._unreported:
+        if self._files.some_wait_for_reports:
             self._reported = True
             self._wake.set()
 
     def forget_block(self, block_id: BlockId) -> None:
         """A block is gone, and its file with it or without it."""
         self._blocks.committed(block_id)
-        inode_id = self._file_of.pop(block_id, None)
+        inode_id = self._files.settled(block_id)
         if inode_id is not None:
             self._forget_file(inode_id)
 
@@ -174,7 +156,7 @@ class LeaseRecoverer:
         phases = {each.block_id: each.reason or each.phase.value for each in self._blocks.running()}
         return [
             RunningRecovery(file.inode_id, file.block_id, file.since_mono_ms, self._reason(file, phases))
-            for file in self._files.values()
+            for file in self._files
         ]
 
     # The loop
@@ -196,6 +178,7 @@ class LeaseRecoverer:
             if now_ms >= self._next_look_ms:
                 self._next_look_ms = now_ms + LEASE_INTERVAL_MS
                 self._look_for_silent_holders()
+                self._queue.extend(self._files.overdue(now_ms))
                 self._look_for_dead_datanodes(now_ms)
                 self._tell_what_waits()
             await self._begin_some()
@@ -219,7 +202,7 @@ class LeaseRecoverer:
                 await self._commit(step)
             elif isinstance(step, Dropped):
                 await self._drop(step)
-            elif (inode_id := self._file_of.get(step.block_id)) is not None:
+            elif (inode_id := self._files.with_block(step.block_id)) is not None:
                 await self._release(inode_id)
         except SeamlessError as error:
             event(LOG, "recovery_refused", logging.ERROR, block=step.block_id, error=error)
@@ -262,12 +245,12 @@ class LeaseRecoverer:
     def _tell_loss(self, step: Finished | Dropped) -> None:
         """What no machine has kept although it was promised: a person must know."""
         if step.lost:
-            inode_id = self._file_of.get(step.block_id, 0)
+            inode_id = self._files.with_block(step.block_id) or 0
             event(LOG, "promised_bytes_lost", logging.ERROR, inode=inode_id, block=step.block_id, bytes=step.lost)
 
     def _follow_block(self, block_id: BlockId, release: Release) -> None:
         """The recovery of a block has ended; what it belonged to may be gone meanwhile."""
-        inode_id = self._file_of.pop(block_id, None)
+        inode_id = self._files.settled(block_id)
         if release.inode_id:
             self.follow(release)
         elif inode_id is not None:
@@ -286,13 +269,12 @@ class LeaseRecoverer:
     async def _close_reported(self) -> None:
         """Closes files whose committed blocks have been reported meanwhile."""
         ready = self.has_replica(self.core.view())
-        for inode_id in sorted(self._unreported):
-            file = self._files.get(inode_id)
-            if file is not None and all(ready(block_id) for block_id in file.waiting):
-                await self._release(inode_id)
+        for file in self._files.waiting_for_reports():
+            if all(ready(block_id) for block_id in file.waiting):
+                await self._release(file.inode_id)
 
     def _look_for_silent_holders(self) -> None:
-        view, known = self.core.view(), {*self._files, *self._queue}
+        view, known = self.core.view(), {*self._queue, *(file.inode_id for file in self._files)}
         expired = self.core.namespace.expired_leases(view, self.core.clock.now_ms())
         found = {inode_id for _, inode_id in expired}.union(self.core.namespace.recovering(view))
         self._queue.extend(sorted(found - known))
@@ -349,7 +331,7 @@ class LeaseRecoverer:
 
     def _recover(self, inode_id: InodeId, recover: Recoverable) -> None:
         record = recover.record
-        self._track(inode_id, record.id)
+        self._files.track(inode_id, record.id, mono_ms())
         opened = self.core.blocks.book.open.get(record.id)
         seen = opened.seen.items() if opened is not None else ()
         others = [
@@ -366,36 +348,23 @@ class LeaseRecoverer:
         )
         self._wake.set()
 
-    def _await_reports(self, inode_id: InodeId, waiting: tuple[BlockId, ...]) -> None:
-        self._track(inode_id, waiting[0]).waiting = waiting
-        self._unreported.add(inode_id)
-
-    def _track(self, inode_id: InodeId, block_id: BlockId) -> _File:
-        file = self._files.setdefault(inode_id, _File(inode_id, block_id, mono_ms()))
-        file.block_id, file.waiting = block_id, ()
-        self._unreported.discard(inode_id)
-        self._file_of[block_id] = inode_id
-        return file
-
     def _closed(self, inode_id: InodeId) -> None:
-        file = self._files.get(inode_id)
+        file = self._forget_file(inode_id)
         if file is not None:
             event(LOG, "lease_released", inode=inode_id, after_ms=mono_ms() - file.since_mono_ms)
-            self._forget_file(inode_id)
 
-    def _forget_file(self, inode_id: InodeId) -> None:
-        self._unreported.discard(inode_id)
-        file = self._files.pop(inode_id, None)
+    def _forget_file(self, inode_id: InodeId) -> TakenFile | None:
+        file = self._files.forget(inode_id)
         if file is not None:
-            self._file_of.pop(file.block_id, None)
             self._blocks.committed(file.block_id)
+        return file
 
     def _tell_what_waits(self) -> None:
         """Each stuck recovery is in the log once for each reason that it has had."""
         now_ms = mono_ms()
         for running in self.recoveries():
-            file = self._files[running.inode_id]
-            if running.reason != file.told and now_ms - running.since_mono_ms >= TELL_AFTER_MS:
+            file = self._files.get(running.inode_id)
+            if file is not None and running.reason != file.told and now_ms - running.since_mono_ms >= TELL_AFTER_MS:
                 file.told = running.reason
                 event(
                     LOG,
@@ -407,7 +376,7 @@ class LeaseRecoverer:
                     reason=running.reason,
                 )
 
-    def _reason(self, file: _File, phases: dict[BlockId, str]) -> str:
+    def _reason(self, file: TakenFile, phases: dict[BlockId, str]) -> str:
         if file.waiting:
             blocks = ", ".join(f"blk_{block_id}" for block_id in file.waiting)
             return f"no datanode has reported a finalised replica of {blocks}"

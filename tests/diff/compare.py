@@ -33,7 +33,7 @@ SAME_ON_BOTH = {0, (1 << 64) - 1}
 _POOL = re.compile(r"BP-[-\w.]+-\d+|BP-0(?=:)")
 _IDS_IN_TEXT = re.compile(
     r"(?P<block>(?<=blk_)-?\d+)_(?P<stamp>-?\d+)|(?<=inode )(?P<inode>\d+)|(?<=\bid = )(?P<id>\d+)"
-    r"|(?<=/\.inodes/)(?P<path>\d+)(?:/(?P<below>\d{5,})(?=/|$))?"
+    r"|(?<=/\.inodes/)(?P<path>\d+)|(?<=/)(?P<below>\d{5,})(?=[/\s:]|$)"
 )
 _KIND = {"id": "block", "path": "inode", "below": "inode"}
 

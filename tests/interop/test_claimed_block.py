@@ -31,6 +31,7 @@ def test_a_block_that_exists_only_in_a_claim_is_dropped_when_the_lease_is_recove
         located = names.add_block(path, holder, None, (), status.inode_id)
         claimed = replace(located.block, block=replace(located.block.block, length=length))
         assert not names.complete(path, holder, claimed, status.inode_id)
-        until(lambda: names.recover_lease(path, "another"), "the file is closed")
+        assert not names.recover_lease(path, "another")
+        until(lambda: names.is_file_closed(path), "the file is closed, asked for once")
         assert client.read_file(path) == b""
         assert client.status(path).length == 0

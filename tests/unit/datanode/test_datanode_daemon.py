@@ -128,6 +128,23 @@ async def test_invalidate_spares_newer_stamps(start: Start, control: ControlServ
     assert (used, datanode.store.reports()[0].used) == (1000 + 7 + 8, 0)
 
 
+async def test_a_replica_that_is_not_there_is_told_as_deleted(start: Start, control: ControlServer) -> None:
+    datanode = await start()
+    await until(lambda: control.of("block_report"))
+    await asyncio.to_thread(write, datanode, 1, b"x")
+    here = datanode.store.reports()[0].storage_id
+    orders = [
+        pb.Invalidate.Replica(block_id=block(1).id, generation_stamp=1000, storage_id=here),
+        pb.Invalidate.Replica(block_id=block(1).id, generation_stamp=1001, storage_id="DS-gone"),
+        pb.Invalidate.Replica(block_id=block(2).id, generation_stamp=1002, storage_id=here),
+    ]
+    await control.send(invalidate=pb.Invalidate(replicas=orders))
+    deleted = await until(lambda: [each for each in control.changes() if each.kind == pb.ReplicaChange.DELETED][1:])
+    told = [(each.storage_id, each.block_id) for each in control.changes() if each.kind == pb.ReplicaChange.DELETED]
+    assert (told, len(deleted)) == ([("DS-gone", block(1).id), (here, block(2).id)], 1)
+    assert datanode.store.count() == 1
+
+
 async def test_transfer_goes_down_a_chain_and_is_answered(start: Start, control: ControlServer) -> None:
     source, *others = [await start(f"127.{idc}.1.{node}") for idc, node in [(1, 1), (2, 1), (2, 2)]]
     await until(lambda: len(control.of("block_report")) == 3)
