@@ -92,6 +92,7 @@ class Run:
         self._finished: set[int] = set()
         """Blocks that were declared finished, by their ids in stock."""
         self._last_is_finished = False
+        self._synced = 0, 0
         self._left_open = False, False
         self._recovered = False
         """Whether some lease was recovered: what its writer wrote then is nobody's."""
@@ -165,7 +166,9 @@ class Run:
             await asyncio.sleep(POLL_S)
             answers = await self._once_more(asked, answers)
         self._left_open = False, False
-        self._last_is_finished = asked.call == "fsync" and await self._is_finished(asked, answers)
+        self._last_is_finished, self._synced = False, (0, 0)
+        if asked.call == "fsync":
+            await self._look_at_last_blocks(asked, answers)
         self._recovered |= asked.call == "recoverLease" and any(answer.message is not None for answer in answers)
         if asked.call == "recoverLease" and all(_result(answer) is False for answer in answers):
             await self._closed(asked)
@@ -209,6 +212,7 @@ class Run:
             differences,
             self._lengths,
             self._last_is_finished,
+            self._synced,
             self._left_open,
             self._recovered,
         )
@@ -228,25 +232,27 @@ class Run:
             await asyncio.sleep(POLL_S)
         self._left_open = left_open
 
-    async def _is_finished(self, asked: _Asked, answers: tuple[Answer, Answer]) -> bool:
-        """Whether an fsync that gave a length, and was not refused, was about a block that was finished before.
+    async def _look_at_last_blocks(self, asked: _Asked, answers: tuple[Answer, Answer]) -> None:
+        """Notes what an fsync that gave a length, and was not refused, was about, and what came of it.
 
-        Both are asked, though one answer would do: to ask is to read, which moves the file's access time.
+        Both are asked, though one answer would sometimes do: to ask is to read, which moves the file's access time.
         """
         if asked.requests[0].lastBlockLength <= 0 or any(answer.message is None for answer in answers):  # type: ignore[attr-defined]
-            return False
-        found = [await self._last_block(server, asked.requests[n]) for n, server in enumerate(self._servers)]
-        return found[0] in self._finished
+            return
+        stock, ours = [await self._last_block(server, asked.requests[n]) for n, server in enumerate(self._servers)]
+        if stock is not None and ours is not None:
+            self._last_is_finished = stock.blockId in self._finished
+            self._synced = stock.numBytes, ours.numBytes
 
     @staticmethod
-    async def _last_block(server: Server, request: Message) -> int | None:
-        """Id of the last block of the file that an fsync was about."""
+    async def _last_block(server: Server, request: Message) -> hdfs_pb2.ExtendedBlockProto | None:
+        """The last block of the file that an fsync was about."""
         assert isinstance(request, pb.FsyncRequestProto)
         path = f"/.reserved/.inodes/{request.fileId}" if request.fileId else request.src
         locations = pb.GetBlockLocationsRequestProto(src=path, offset=0, length=1)
         answer, _ = await server.call(SUPERUSER, "getBlockLocations", locations)
         located = getattr(answer.message, "locations", None)
-        return None if located is None else int(located.lastBlock.b.blockId)
+        return None if located is None else located.lastBlock.b
 
     async def _open_on(self, path: str) -> tuple[bool, bool]:
         closed = pb.IsFileClosedRequestProto(src=path)
