@@ -38,13 +38,23 @@ class Sample:
 
 @dataclass
 class Row:
-    """All samples of one case, in the order they were taken."""
+    """All samples of one case, in the order they were taken.
+
+    Attributes:
+        client: who was measured, or whose server: rows that differ in this alone are compared.
+        less_is_better: for values that are no rates, seconds or bytes: their `seconds` is 1.
+    """
 
     measure: str
     client: str
     case: dict[str, Any]
     unit: str
     samples: list[Sample] = field(default_factory=list)
+    less_is_better: bool = False
+
+    def add_value(self, value: float) -> None:
+        """A sample that is no rate."""
+        self.samples.append(Sample(value, 1.0, 0.0, 0.0))
 
     def rates(self) -> list[float]:
         return [sample.amount / sample.seconds for sample in self.samples]
