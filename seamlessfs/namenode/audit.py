@@ -29,8 +29,16 @@ def _true(_: Any) -> bool:
     return True
 
 
-def _if_done(answer: Any) -> bool | None:
+def _if_done(answer: pb.SetReplicationResponseProto) -> bool | None:
     return True if answer.result else None
+
+
+def _if_renamed(answer: bytes) -> bool | None:
+    return True if pb.RenameResponseProto.FromString(answer).result else None
+
+
+def _whether_deleted(answer: bytes) -> bool:
+    return pb.DeleteResponseProto.FromString(answer).result
 
 
 class Audited(NamedTuple):
@@ -96,9 +104,9 @@ AUDITED: Mapping[str, Audited] = MappingProxyType(
         "setStoragePolicy": Audited("setStoragePolicy", _src, shown=_src),
         "unsetStoragePolicy": Audited("unsetStoragePolicy", _src, shown=_src),
         "setReplication": Audited("setReplication", _src, outcome=_if_done),
-        "rename": Audited("rename", _src, _dst, shown=_src, before=True, outcome=_if_done),
+        "rename": Audited("rename", _src, _dst, shown=_src, before=True, outcome=_if_renamed),
         "rename2": Audited(_rename2, _src, _dst, shown=_src, before=True),
-        "delete": Audited("delete", _src, outcome=lambda answer: bool(answer.result)),
+        "delete": Audited("delete", _src, outcome=_whether_deleted),
         "setSafeMode": Audited(_safe_mode),
         "getDatanodeReport": Audited("datanodeReport"),
     }

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import Message
@@ -20,13 +20,13 @@ from seamlessfs.blocks.topology import Topology
 from seamlessfs.config.namenode import NamenodeSettings
 from seamlessfs.model.block import Block
 from seamlessfs.model.cluster import DatanodeInfo, Location
-from seamlessfs.model.errors import AccessDenied
+from seamlessfs.model.errors import AccessDenied, Retriable
 from seamlessfs.model.ids import BlockId, InodeId, PolicyId
 from seamlessfs.model.policy import PlacementPolicy
 from seamlessfs.model.principal import Principal
 from seamlessfs.namenode.events import event
 from seamlessfs.namenode.standstill import Standstill
-from seamlessfs.namenode.writer import Writer
+from seamlessfs.namenode.writer import Rescue, Writer
 from seamlessfs.namespace.context import Context, NamespaceLimits
 from seamlessfs.namespace.namespace import Namespace
 from seamlessfs.net.rpc_server import CallContext
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from seamlessfs.namenode.recovery import LeaseRecoverer
 
 T = TypeVar("T")
-Response = TypeVar("Response", bound=Message)
 LOG = logging.getLogger(__name__)
 
 
@@ -131,7 +130,6 @@ class Core:
             mono_ms,
             self._moves_again,
         )
-        self._running: dict[tuple[bytes, int], asyncio.Future[bytes]] = {}
         self._accessed: dict[InodeId, asyncio.Future[None]] = {}
         self._asked_at_ms: dict[BlockId, int] = {}
         """Since when the writer of a block has been asking whether it is ready."""
@@ -175,61 +173,52 @@ class Core:
         if not principal.superuser and self.settings.permissions_enabled:
             raise AccessDenied(f"Access denied for user {principal.user}. Superuser privilege is required")
 
-    async def change(self, call: CallContext, operation: Callable[[Transaction, Context], T]) -> T:
-        """Runs an operation on the namespace and returns its result once it is durable."""
+    def change(self, call: CallContext, operation: Callable[[Transaction, Context], T]) -> asyncio.Future[T]:
+        """Runs an operation on the namespace; the future has its result once it is durable."""
         context = self.context(call)
-        return await self.writer.submit(lambda tx: operation(tx, context))
+        return self.writer.submit(lambda tx: operation(tx, context))
 
-    async def change_once(
+    def change_once(
         self,
         call: CallContext,
-        operation: Callable[[Transaction, Context], Response],
-        response: type[Response],
-        check: Callable[[Context], Awaitable[None]] | None = None,
-    ) -> Response:
-        """As `change`, for a call that must not run twice: a repeated one gets the first one's answer.
+        operation: Callable[[Transaction, Context], Message],
+        rescue: Rescue | None = None,
+    ) -> asyncio.Future[bytes]:
+        """As `change`, for a call that must not run twice: a repeated one gets the first one's answer, as bytes.
 
-        Args:
-            check: what is too long for the writer, before the operation enters it; not made for a repeated call.
-
-        Wire: the retry cache's key is (client id, call id); a retry of a call in flight waits for it. One that was
-        answered "false" changed nothing, and runs again, as in HDFS.
+        Wire: the retry cache's key is (client id, call id). The first one's answer is seen by a repeated call as soon
+        as the first has run, and given when it is durable. One that was answered "false" changed nothing, and runs
+        again, as in HDFS.
         """
-        key = (call.client_id, call.call_id)
-        if (running := self._running.get(key)) is not None:
-            return response.FromString(await asyncio.shield(running))
-        kept = self.namespace.retries.answer(self.view(), *key)
-        if kept is not None:
-            return response.FromString(kept)
-        context = self.context(call)
+        context, retries = self.context(call), self.namespace.retries
+        client_id, call_id = call.client_id, call.call_id
 
         def run(tx: Transaction) -> bytes:
+            kept = retries.answer(tx, client_id, call_id)
+            if kept is not None:
+                return kept
             answer = operation(tx, context)
             encoded = answer.SerializeToString()
             if getattr(answer, "result", True):
-                self.namespace.retries.remember(tx, context.steady_ms, *key, encoded)
+                retries.remember(tx, context.steady_ms, client_id, call_id, encoded)
             return encoded
 
-        async def checked() -> bytes:
-            if check is not None:
-                await check(context)
-            return await self.writer.submit(run)
+        return self.writer.submit(run, rescue)
 
-        future = asyncio.ensure_future(checked())
-        self._running[key] = future
-        try:
-            return response.FromString(await asyncio.shield(future))
-        finally:
-            self._running.pop(key, None)
+    def is_answered(self, call: CallContext) -> bool:
+        """Whether a call that must not run twice has run."""
+        return self.namespace.retries.answer(self.view(), call.client_id, call.call_id) is not None
 
     def record_access(self, call: CallContext, inode_id: InodeId) -> None:
         """Moves a file's access time behind the reader's back: one update a file at a time, nobody waits for it."""
         if inode_id in self._accessed or self.safe_mode:
             return
-        self._accessed[inode_id] = task = asyncio.ensure_future(
-            self.change(call, lambda tx, context: self.namespace.record_access(tx, context, inode_id))
-        )
-        task.add_done_callback(lambda done: self._access_recorded(inode_id, done))
+        try:
+            moved = self.change(call, lambda tx, context: self.namespace.record_access(tx, context, inode_id))
+        except Retriable:
+            return
+        self._accessed[inode_id] = moved
+        moved.add_done_callback(lambda done: self._access_recorded(inode_id, done))
 
     def _access_recorded(self, inode_id: InodeId, done: asyncio.Future[None]) -> None:
         self._accessed.pop(inode_id, None)

@@ -108,7 +108,7 @@ class FileCalls:
             answer.fs.locations.CopyFrom(located_blocks_to_pb(self.locator.located_blocks(found, call)))
         return answer
 
-    async def create(self, call: CallContext, request: pb.CreateRequestProto) -> pb.CreateResponseProto:
+    def create(self, call: CallContext, request: pb.CreateRequestProto) -> Awaitable[pb.CreateResponseProto | bytes]:
         def run(tx: Transaction, context: Context) -> pb.CreateResponseProto:
             status = self.core.namespace.create(
                 tx,
@@ -126,9 +126,8 @@ class FileCalls:
             )
             return pb.CreateResponseProto(fs=file_status_to_pb(status))
 
-        return await self.core.recoverer.insist(
-            call, request.src, lambda: self.core.change_once(call, run, pb.CreateResponseProto)
-        )
+        rescue = self.core.recoverer.insist(call, request.src, lambda: self.core.change_once(call, run))
+        return self.core.change_once(call, run, rescue)
 
     async def add_block(self, call: CallContext, request: pb.AddBlockRequestProto) -> pb.AddBlockResponseProto:
         """Validates in the namespace, decides in blocks, commits in the namespace: in one operation."""

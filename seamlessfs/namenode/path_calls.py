@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable
 
 from seamlessfs.model.errors import FileNotFound, InvalidPath
 from seamlessfs.model.ids import PolicyId
@@ -95,53 +96,54 @@ class PathCalls:
         size = self.core.namespace.get_preferred_block_size(self.core.view(), self.core.context(call), request.filename)
         return pb.GetPreferredBlockSizeResponseProto(bsize=size)
 
-    async def mkdirs(self, call: CallContext, request: pb.MkdirsRequestProto) -> pb.MkdirsResponseProto:
-        result = await self.core.change(
+    def mkdirs(self, call: CallContext, request: pb.MkdirsRequestProto) -> Awaitable[pb.MkdirsResponseProto]:
+        return self.core.change(
             call,
-            lambda tx, context: self.core.namespace.mkdirs(
-                tx, context, request.src, request.masked.perm, request.createParent
+            lambda tx, context: pb.MkdirsResponseProto(
+                result=self.core.namespace.mkdirs(tx, context, request.src, request.masked.perm, request.createParent)
             ),
         )
-        return pb.MkdirsResponseProto(result=result)
 
-    async def delete(self, call: CallContext, request: pb.DeleteRequestProto) -> pb.DeleteResponseProto:
+    def delete(self, call: CallContext, request: pb.DeleteRequestProto) -> Awaitable[pb.DeleteResponseProto | bytes]:
         """The check of everything below runs over a snapshot, before the delete enters the writer."""
-        checked = False
-
-        async def check(context: Context) -> None:
-            nonlocal checked
-            namespace, path = self.core.namespace, request.src
+        if not self.core.context(call).privileged:
             with contextlib.suppress(FileNotFound, InvalidPath):
-                if not context.privileged and namespace.is_deep(self.core.view(), path):
-                    await self.core.writer.with_snapshot(lambda view: namespace.check_delete(view, context, path))
-                    checked = True
+                if self.core.namespace.is_deep(self.core.view(), request.src):
+                    return self._delete_deep(call, request)
+        return self._delete(call, request, checked=False)
 
-        return await self.core.change_once(
+    async def _delete_deep(self, call: CallContext, request: pb.DeleteRequestProto) -> bytes:
+        context, path, checked = self.core.context(call), request.src, False
+        if not self.core.is_answered(call):
+            with contextlib.suppress(FileNotFound, InvalidPath):
+                await self.core.writer.with_snapshot(lambda view: self.core.namespace.check_delete(view, context, path))
+                checked = True
+        return await self._delete(call, request, checked=checked)
+
+    def _delete(self, call: CallContext, request: pb.DeleteRequestProto, *, checked: bool) -> Awaitable[bytes]:
+        return self.core.change_once(
             call,
             lambda tx, context: pb.DeleteResponseProto(
                 result=self.core.namespace.delete(tx, context, request.src, request.recursive, subtree_checked=checked)
             ),
-            pb.DeleteResponseProto,
-            check,
         )
 
-    async def rename(self, call: CallContext, request: pb.RenameRequestProto) -> pb.RenameResponseProto:
-        return await self.core.change_once(
+    def rename(self, call: CallContext, request: pb.RenameRequestProto) -> Awaitable[pb.RenameResponseProto | bytes]:
+        return self.core.change_once(
             call,
             lambda tx, context: pb.RenameResponseProto(
                 result=self.core.namespace.rename(tx, context, request.src, request.dst)
             ),
-            pb.RenameResponseProto,
         )
 
-    async def rename2(self, call: CallContext, request: pb.Rename2RequestProto) -> pb.Rename2ResponseProto:
+    def rename2(self, call: CallContext, request: pb.Rename2RequestProto) -> Awaitable[pb.Rename2ResponseProto | bytes]:
         def run(tx: Transaction, context: Context) -> pb.Rename2ResponseProto:
             self.core.namespace.rename2(
                 tx, context, request.src, request.dst, request.overwriteDest, request.moveToTrash
             )
             return pb.Rename2ResponseProto()
 
-        return await self.core.change_once(call, run, pb.Rename2ResponseProto)
+        return self.core.change_once(call, run)
 
     async def set_permission(
         self, call: CallContext, request: pb.SetPermissionRequestProto

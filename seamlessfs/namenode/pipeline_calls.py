@@ -115,7 +115,7 @@ class PipelineCalls:
 
     async def update_pipeline(
         self, call: CallContext, request: pb.UpdatePipelineRequestProto
-    ) -> pb.UpdatePipelineResponseProto:
+    ) -> pb.UpdatePipelineResponseProto | bytes:
         old, new = extended_block_from_pb(request.oldBlock), extended_block_from_pb(request.newBlock)
         lacking: list[str] = []
 
@@ -125,7 +125,7 @@ class PipelineCalls:
             lacking[:] = self._lacking(tx, new.block)
             return pb.UpdatePipelineResponseProto()
 
-        answer = await self.core.change_once(call, run, pb.UpdatePipelineResponseProto)
+        answer = await self.core.change_once(call, run)
         facts = self.core.facts(new.block.id)
         if facts is not None and not facts.committed:
             self.core.blocks.block_opened(facts, facts.pipeline)

@@ -25,6 +25,7 @@ from seamlessfs.namenode.core import Core, RunningRecovery, mono_ms
 from seamlessfs.namenode.events import event
 from seamlessfs.namenode.recovery_messages import found_replica
 from seamlessfs.namenode.taken_files import TakenFile, TakenFiles
+from seamlessfs.namenode.writer import Rescue
 from seamlessfs.namespace.ops.recovering import Recoverable, Release
 from seamlessfs.net.rpc_server import CallContext
 from seamlessfs.store.api import ReadView
@@ -66,6 +67,7 @@ class LeaseRecoverer:
         self._reported = False
         self._dead: set[DatanodeUuid] = set()
         self._refused: set[InodeId] = set()
+        self._insisting: set[asyncio.Future[None]] = set()
         core.recoverer = self
 
     # What calls and the control stream tell
@@ -92,15 +94,30 @@ class LeaseRecoverer:
             self._files.track(release.inode_id, release.waiting[0], mono_ms(), release.waiting)
         return release.closed
 
-    async def insist(self, call: CallContext, path: str, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Makes an attempt to open a file; if its holder is silent, the file is taken from it, and closed if possible.
-
-        Raises:
-            RecoveryInProgress: it is being recovered.
+    def insist(self, call: CallContext, path: str, again: Callable[[], Awaitable[T]]) -> Rescue:
+        """For an attempt to open a file: if its holder is silent, the file is taken from it, closed if possible, and
+        the attempt is made again; else the error is that the file is being recovered.
         """
+
+        def rescue(error: Exception, answer: asyncio.Future[T]) -> bool:
+            if not isinstance(error, RecoveryInProgress):
+                return False
+            task = asyncio.ensure_future(self._insist(call, path, again, error, answer))
+            self._insisting.add(task)
+            task.add_done_callback(self._insisting.discard)
+            return True
+
+        return rescue
+
+    async def _insist(
+        self,
+        call: CallContext,
+        path: str,
+        again: Callable[[], Awaitable[T]],
+        refused: RecoveryInProgress,
+        answer: asyncio.Future[T],
+    ) -> None:
         try:
-            return await attempt()
-        except RecoveryInProgress:
             release = await self.core.change(
                 call,
                 lambda tx, context: self.core.namespace.release_silent(
@@ -108,8 +125,14 @@ class LeaseRecoverer:
                 ),
             )
             if release is None or not self.follow(release):
-                raise
-        return await attempt()
+                raise refused
+            result = await again()
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            if not answer.done():
+                answer.set_exception(error)
+        else:
+            if not answer.done():
+                answer.set_result(result)
 
     def registered(self, uuid: DatanodeUuid) -> None:
         """A datanode can be sent commands."""

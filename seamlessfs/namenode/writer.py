@@ -35,6 +35,9 @@ from seamlessfs.store.overlay import Overlay
 
 T = TypeVar("T")
 
+Rescue = Callable[[Exception, "asyncio.Future[Any]"], bool]
+"""Told of an operation's error in place of who waits; True: it answers the future itself, some time."""
+
 
 @dataclass(frozen=True, slots=True)
 class WriterLimits:
@@ -85,6 +88,7 @@ class _Waiting:
     """An operation that has run: who waits for its batch, and for what."""
 
     answer: asyncio.Future[Any]
+    rescue: Rescue | None
     result: Any = None
     error: Exception | None = None
 
@@ -94,7 +98,7 @@ class _Waiting:
             return
         if self.error is None:
             self.answer.set_result(self.result)
-        else:
+        elif self.rescue is None or not self.rescue(self.error, self.answer):
             self.answer.set_exception(self.error)
 
     def refuse(self, refusal: Exception) -> None:
@@ -131,7 +135,7 @@ class Writer:
         """Operations of the gathering batch."""
         self._sealed: list[_Waiting] = []
         """Operations of the batch that the journal is taking; empty when it takes none."""
-        self._queue: deque[tuple[Callable[[Transaction], Any], asyncio.Future[Any]]] = deque()
+        self._queue: deque[tuple[Callable[[Transaction], Any], _Waiting]] = deque()
         """Operations that the gathering batch has no room for, in order."""
         self._seal_scheduled = False
         self._began_ns = 0
@@ -186,26 +190,26 @@ class Writer:
         """Memory of what waits for the store."""
         return self._overlay.durable_bytes
 
-    async def submit(self, operation: Callable[[Transaction], T]) -> T:
-        """Runs `operation` in the gathering batch and answers its result when the batch is durable.
+    def submit(self, operation: Callable[[Transaction], T], rescue: Rescue | None = None) -> asyncio.Future[T]:
+        """Runs `operation` in the gathering batch; the future has its result when the batch is durable.
 
-        It runs at once, before the first await, unless the batch is full. If it raises, nothing of it remains, and
-        the error is raised here once everything that the operation may have seen is durable.
+        It runs at once, unless the batch is full. If it raises, nothing of it remains, and the future has the error
+        once everything that the operation may have seen is durable.
 
-        Raises:
+        Raises (the future, too):
             Fenced, OSError: the journal refused; whether the operation has happened is known after a restart.
             Retriable: the writer is closed.
         """
         if self.state is not State.OPEN:
             raise self._refusal()
-        answer: asyncio.Future[T] = self._loop.create_future()
+        waiting = _Waiting(self._loop.create_future(), rescue)
         if self._queue or self._is_full():
             if len(self._queue) >= self._limits.waiting_operations:
                 raise Retriable(f"{len(self._queue)} operations wait to be written: call again later")
-            self._queue.append((operation, answer))
+            self._queue.append((operation, waiting))
         else:
-            self._run(operation, answer)
-        return await answer
+            self._run(operation, waiting)
+        return waiting.answer
 
     async def barrier(self) -> Txid:
         """Waits until everything submitted so far is durable; answers the last batch that is."""
@@ -256,11 +260,10 @@ class Writer:
         limits = self._limits
         return len(self._gathering) >= limits.batch_operations or self._overlay.gathering_bytes >= limits.batch_bytes
 
-    def _run(self, operation: Callable[[Transaction], Any], answer: asyncio.Future[Any]) -> None:
+    def _run(self, operation: Callable[[Transaction], Any], waiting: _Waiting) -> None:
         """Runs an operation now; its answer, an error too, waits until all that it may have seen is durable."""
         if not self._gathering:
             self._began_ns = perf_counter_ns()
-        waiting = _Waiting(answer)
         try:
             waiting.result = self._overlay.run(operation)
         except StopIteration as error:
@@ -274,9 +277,9 @@ class Writer:
     def _admit(self) -> None:
         """Runs operations that waited for room."""
         while self._queue and not self._is_full():
-            operation, answer = self._queue.popleft()
-            if not answer.done():
-                self._run(operation, answer)
+            operation, waiting = self._queue.popleft()
+            if not waiting.answer.done():
+                self._run(operation, waiting)
 
     def _schedule_seal(self) -> None:
         """Seals at the end of this turn of the loop, so that everyone who is ready now gets into the batch."""
@@ -337,7 +340,7 @@ class Writer:
         self.state = State.FAILED
         self.failure = error
         self._overlay.drop()
-        lost = self._sealed + self._gathering + [_Waiting(answer) for _, answer in self._queue]
+        lost = self._sealed + self._gathering + [waiting for _, waiting in self._queue]
         self._sealed, self._gathering = [], []
         self._queue.clear()
         for waiting in lost:

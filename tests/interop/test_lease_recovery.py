@@ -17,6 +17,7 @@ from seamlessfs.client.client import Client
 from seamlessfs.client.datanode_connection import DatanodeConnector
 from seamlessfs.client.file_writer import FileWriter
 from seamlessfs.model.block import Checksum
+from seamlessfs.model.errors import SeamlessError
 from seamlessfs.wire.convert.blocks import located_block_from_pb
 from tests.support.dying_writer import DyingWriter, content
 from tests.support.namenode_session import Session
@@ -334,10 +335,10 @@ def test_a_crash_of_everything_between_two_blocks(whole: MiniCluster, reader: Cl
     assert all(len(block.locations) == 2 for block in reader.locations(path).blocks)
 
 
-def test_a_committed_block_without_a_replica_is_waited_for_and_shown(
+def test_a_committed_block_that_nobody_reports_is_taken_from_its_datanodes(
     whole: MiniCluster, reader: Client, path: str
 ) -> None:
-    """The writer says how long its block is and dies; the datanodes have all of it, and end it only later."""
+    """The writer says how long its block is and falls silent; the datanodes have all of it, and nobody ends it."""
     with RawRpc(whole.host, whole.port) as rpc:
         dead = Session(rpc, "", f"dead-{path}")
         file_id = dead.create(path)
@@ -348,12 +349,10 @@ def test_a_committed_block_without_a_replica_is_waited_for_and_shown(
         located.b.numBytes = 700
         assert not dead.complete(path, file_id, last=located.b)
     assert not reader.namenode.recover_lease(path, "somebody-else")
-    reason = f"no datanode has reported a finalised replica of blk_{located.b.blockId}"
-    until(lambda: reason in log(whole), "the reason is in the log")
-    assert not reader.namenode.is_file_closed(path)
-    block.close()
     until(is_closed(reader, path), "the file is closed", CLOSED_WITHIN_S)
     assert reader.read_file(path) == content(0, 700)
+    with pytest.raises(SeamlessError):
+        block.close()
 
 
 def test_another_client_gets_the_file_of_a_silent_one(cluster: MiniCluster, reader: Client, path: str) -> None:
