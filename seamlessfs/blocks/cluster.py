@@ -42,6 +42,8 @@ class StorageState:
     node: DatanodeDescriptor
     reported: bool = False
     last_report_at_ms: int = 0
+    _replica: ReplicaLocation | None = None
+    _replica_of: StorageReport | None = None
 
     @property
     def id(self) -> StorageId:
@@ -62,7 +64,13 @@ class StorageState:
         return self.reported and self.node.state is NodeState.LIVE
 
     def replica(self) -> ReplicaLocation:
-        return ReplicaLocation(self.node.info(), self.report.storage_id, self.report.storage_type)
+        """As readers see it. The same object until its datanode or its report changes."""
+        info, report = self.node.info(), self.report
+        known = self._replica
+        if known is None or known.datanode is not info or self._replica_of is not report:
+            known = self._replica = ReplicaLocation(info, report.storage_id, report.storage_type)
+            self._replica_of = report
+        return known
 
 
 @dataclass(slots=True, eq=False)

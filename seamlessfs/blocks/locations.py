@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from operator import itemgetter
 
 from seamlessfs.blocks.cluster import NodeState, StorageState
 from seamlessfs.blocks.invalidation import Invalidations
@@ -12,6 +13,8 @@ from seamlessfs.blocks.topology import OTHER_IDC, Topology
 from seamlessfs.model.block import ReplicaLocation
 from seamlessfs.model.cluster import Location
 from seamlessfs.model.ids import BlockId, StorageHint, StorageId
+
+_RANK = itemgetter(0, 1, 2, 3)
 
 
 class Locations:
@@ -60,12 +63,14 @@ class Locations:
                     yield storage
 
     def _sorted(self, storages: list[StorageState], reader: Location | None, ip: str) -> list[ReplicaLocation]:
-        place = reader or self._topology.locate(ip)
-
-        def key(storage: StorageState) -> tuple[bool, bool, int, float]:
-            same = bool(ip) and storage.node.id.ip == ip
-            distance = Topology.distance(place, storage.location, same)
-            stale = storage.node.state is not NodeState.LIVE
-            return distance == OTHER_IDC, stale, distance, self._rng.random()
-
-        return [storage.replica() for storage in sorted(storages, key=key)]
+        if len(storages) == 1:
+            return [storages[0].replica()]
+        place, chance = reader or self._topology.locate(ip), self._rng.random
+        ranked = []
+        for storage in storages:
+            node = storage.node
+            distance = Topology.distance(place, node.location, bool(ip) and node.id.ip == ip)
+            stale = node.state is not NodeState.LIVE
+            ranked.append((distance == OTHER_IDC, stale, distance, chance(), storage))
+        ranked.sort(key=_RANK)
+        return [storage.replica() for _, _, _, _, storage in ranked]

@@ -1,4 +1,7 @@
-"""Blocks and where they are."""
+"""Blocks and where they are.
+
+What every answer to a reader is made of is not frozen, which would cost more than all else in it; nobody changes it.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ class Block:
     length: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ExtendedBlock:
     """A block with the pool it belongs to: what goes over the wire."""
 
@@ -69,7 +72,7 @@ class ReplicaLocation:
     storage_type: str = "DISK"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class LocatedBlock:
     """A block of a file, its offset in the file in bytes (-1: not known), and its replicas, best first."""
 
@@ -79,7 +82,7 @@ class LocatedBlock:
     corrupt: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class LocatedBlocks:
     """Answer to getBlockLocations.
 

@@ -27,6 +27,7 @@ from seamlessfs.wire.convert.blocks import (
     located_blocks_to_pb,
 )
 from seamlessfs.wire.convert.integers import to_short, to_signed
+from seamlessfs.wire.convert.located import LocatedEncoder
 from seamlessfs.wire.convert.status import file_status_to_pb
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
 
@@ -58,15 +59,14 @@ class FileCalls:
     def __init__(self, core: Core, locator: Locator) -> None:
         self.core = core
         self.locator = locator
+        self._encoder = LocatedEncoder()
 
     def get_block_locations(
         self, call: CallContext, request: pb.GetBlockLocationsRequestProto
-    ) -> pb.GetBlockLocationsResponseProto | Awaitable[pb.GetBlockLocationsResponseProto]:
+    ) -> pb.GetBlockLocationsResponseProto | bytes | Awaitable[bytes]:
         return self._block_locations(call, request) or self._block_locations_later(call, request)
 
-    def _block_locations(
-        self, call: CallContext, request: pb.GetBlockLocationsRequestProto
-    ) -> pb.GetBlockLocationsResponseProto | None:
+    def _block_locations(self, call: CallContext, request: pb.GetBlockLocationsRequestProto) -> bytes | None:
         """The answer; None while none of the datanodes has come back that know how long the open block is."""
         offset, length = to_signed(request.offset), to_signed(request.length)
         if offset < 0 or length < 0:
@@ -79,11 +79,9 @@ class FileCalls:
             return None
         if found.access_time_due:
             self.core.record_access(call, found.inode_id)
-        return pb.GetBlockLocationsResponseProto(locations=located_blocks_to_pb(located))
+        return self._encoder.response(located)
 
-    async def _block_locations_later(
-        self, call: CallContext, request: pb.GetBlockLocationsRequestProto
-    ) -> pb.GetBlockLocationsResponseProto:
+    async def _block_locations_later(self, call: CallContext, request: pb.GetBlockLocationsRequestProto) -> bytes:
         """Waits for one of those datanodes: without it, readers would take what was flushed for not there."""
         deadline = mono_ms() + PIPELINE_BACK_MS
         while (left_ms := deadline - mono_ms()) > 0:

@@ -169,7 +169,7 @@ class Namenode:
         blocks = BlockManager(
             topology,
             policies.__getitem__,
-            random.SystemRandom(),
+            random.Random(),  # noqa: S311 - it spreads load, and is asked for each replica that is read
             _block_settings(settings),
             counters=self._counters,
             complete=lambda block_id: namespace.complete_version(self.writer.view(), block_id),

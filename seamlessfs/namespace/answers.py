@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from seamlessfs.model.block import Block
 from seamlessfs.model.ids import BlockId, InodeId, PolicyId, StorageHint, StorageId
@@ -12,8 +13,7 @@ from seamlessfs.store.records import BlockRecord, BlockState, Directory, Inode
 SNAPSHOT_ENABLED = 8
 
 
-@dataclass(frozen=True, slots=True)
-class FileBlock:
+class FileBlock(NamedTuple):
     """A block of a file. Units: offset in bytes from the file's start."""
 
     block: Block
@@ -25,8 +25,7 @@ class FileBlock:
     hints: tuple[StorageHint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FileBlocks:
+class FileBlocks(NamedTuple):
     """The blocks of a file that a range of it touches.
 
     Attributes:

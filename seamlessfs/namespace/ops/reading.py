@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -21,6 +22,9 @@ from seamlessfs.store.records import BlockRecord, BlockState, Directory, File, I
 _RESERVED_MODE = 0o1770
 _BELOW_RESERVED_MODE = 0o770
 ROOT_QUOTA = (1 << 63) - 1
+
+_decode_block = lru_cache(maxsize=16_384)(decode_block)
+"""The same bytes of the same block are the same record, so nothing here can be stale."""
 
 
 class Found(NamedTuple):
@@ -263,7 +267,7 @@ def regular_file(at: Resolved, shown: str = "") -> File:
 
 def block(view: ReadView, block_id: BlockId) -> BlockRecord | None:
     value = view.get(keys.block(block_id)) if 0 <= block_id < 1 << 63 else None
-    return None if value is None else decode_block(block_id, value)
+    return None if value is None else _decode_block(block_id, value)
 
 
 def file_by_id(view: ReadView, inode_id: InodeId) -> File | None:
