@@ -18,6 +18,7 @@ from seamlessfs.model.errors import SafeMode
 from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.net.rpc_server import CallContext
 from seamlessfs.wire.convert.blocks import extended_block_from_pb
+from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
 from seamlessfs.wire.pb.hadoop import hdfs_pb2
 
 LOOK_AGAIN_MS = 200
@@ -104,8 +105,10 @@ def _located(core: Core, handler: Callable[..., Any]) -> Callable[..., Any]:
     """Datanodes that are on their way back are waited for: Java's client gives a block up that nobody has."""
 
     def complete(response: Any) -> bool:
-        waits_itself = inspect.isawaitable(response)
-        return waits_itself or not core.safe_mode or all(block.locs for block in response.locations.blocks)
+        if not core.safe_mode or inspect.isawaitable(response):
+            return True
+        answered = pb.GetBlockLocationsResponseProto.FromString(response)
+        return all(block.locs for block in answered.locations.blocks)
 
     async def hold(call: CallContext, request: Any) -> Any:
         deadline_ms = mono_ms() + core.standstill.patience_ms

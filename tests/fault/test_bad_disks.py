@@ -185,10 +185,11 @@ def test_a_full_disk_sends_the_writer_elsewhere(cluster: Cluster, client: Client
     failed_before = [node.log.read_text().count("volume_failed") for node in full]
     for node in full:
         cluster.faults[node.address].arm(Fault("pwrite", match="*blk_*", error="ENOSPC", times=None))
-    names = [f"/{uuid.uuid4().hex}" for _ in range(6)]
-    for name in names:
-        client.write_file(name, DATA, replication=REPLICAS)
-    assert any(cluster.faults[node.address].hits() for node in full)
+    names: list[str] = []
+    while len(names) < 6 or not any(cluster.faults[node.address].hits() for node in full):
+        assert len(names) < 60, "placement never comes upon a full disk"
+        names.append(f"/{uuid.uuid4().hex}")
+        client.write_file(names[-1], DATA, replication=REPLICAS)
     assert [node.log.read_text().count("volume_failed") for node in full] == failed_before
     for name in names:
         assert client.read_file(name) == DATA
