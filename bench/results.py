@@ -77,6 +77,7 @@ class Row:
             "client_cpu_ms_a_unit": round(self.cost_ms("client"), 3),
             "server_cpu_ms_a_unit": round(self.cost_ms("server"), 3),
             "samples": len(rates),
+            **({"less_is_better": True} if self.less_is_better else {}),
             **({"waits_s": [list(sample.waits_s) for sample in self.samples]} if self.samples[0].waits_s else {}),
         }
 
