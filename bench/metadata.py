@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.namenodes import TUNED, WARM, Namenode, OurNamenode, StockNamenode, count_syncs, cpu_s
+from bench.namenodes import TUNED, WARM, Namenode, OurNamenode, StockNamenode, count_syncs, cpu_s, other_cores
 from bench.results import Row, Sample
 from bench.rpc_load import Load, MakeCall
 from seamlessfs.client.client import Client
@@ -123,7 +122,7 @@ class Metadata:
         for server in self.servers:
             self._stack.callback(server.stop)
             server.start()
-        with _other_cores():
+        with other_cores():
             for server in self.servers:
                 self._prepare(server)
             rows = [row for callers in CALLERS for row in self._with_callers(callers)]
@@ -201,7 +200,7 @@ class Metadata:
         with contextlib.closing(Load(server.address, 1)) as load:
             for measure in MEASURES[3:]:
                 make = self._calls(measure, top)
-                syncs = count_syncs(server.pid, lambda make=make: load.run(make, calls=SYNCED_CALLS))
+                syncs = count_syncs([server.pid], lambda make=make: load.run(make, calls=SYNCED_CALLS))
                 row = Row(f"syncs a {measure.name}", server.name, {"callers": 1}, "syncs")
                 row.samples.append(Sample(syncs, SYNCED_CALLS, 0.0, 0.0))
                 yield row
@@ -228,17 +227,6 @@ class Metadata:
     def _client(self, server: Namenode) -> Client:
         host, port = server.address
         return Client(ClientOptions.from_url(f"seamless://{host}:{port}", user="root"))
-
-
-@contextlib.contextmanager
-def _other_cores() -> Iterator[None]:
-    cores = os.sched_getaffinity(0)
-    if len(cores) > 1:
-        os.sched_setaffinity(0, cores - {min(cores)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> Sequence[Row]:

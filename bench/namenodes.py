@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,9 @@ from typing import Protocol
 from seamlessfs.cli.mini import MiniCluster
 from tests.support.peer_files import PeerFiles
 from tests.support.stock_hdfs import StockHdfs
+
+_SCHEDULER_CLOCK = 2
+"""With a process's complement above it, Linux's number of that process's clock, as clock_getcpuclockid(3) makes it."""
 
 SYNC_CALLS = "fsync,fdatasync,sync_file_range,msync"
 ATTACH_TIMEOUT_S = 20.0
@@ -107,13 +109,21 @@ def first_core() -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
+@contextmanager
+def other_cores() -> Iterator[None]:
+    """What is started or done inside, callers and clients, leaves the first core to the servers."""
+    cores = os.sched_getaffinity(0)
+    if len(cores) > 1:
+        os.sched_setaffinity(0, cores - {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
 def cpu_s(pid: int) -> float:
-    """Processor time that the threads of a process have used, in seconds: as the scheduler counts it, not in ticks."""
-    spent_ns = 0
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
-            spent_ns += int((thread / "schedstat").read_text().split()[0])
-    return spent_ns / 1e9
+    """Processor time that a process has used, in seconds."""
+    return time.clock_gettime((~pid << 3) | _SCHEDULER_CLOCK)
 
 
 def private_bytes(pid: int) -> int:
@@ -122,20 +132,21 @@ def private_bytes(pid: int) -> int:
     return sum(int(row.split()[1]) << 10 for row in rows if row.startswith("Private_"))
 
 
-def count_syncs(pid: int, work: Callable[[], object]) -> int:
-    """How often a process makes something durable while `work` is done, seen from outside.
+def count_syncs(pids: Sequence[int], work: Callable[[], object]) -> int:
+    """How often processes make something durable while `work` is done, seen from outside.
 
     Raises:
         FileNotFound: strace is not installed; `make peers` brings it. TimeoutError: it could not attach.
     """
     with tempfile.NamedTemporaryFile("r") as seen:
-        command = ["strace", "-f", "-qq", "-e", f"trace={SYNC_CALLS}", "-o", seen.name, "-p", str(pid)]
+        command = ["strace", "-f", "-qq", "-e", f"trace={SYNC_CALLS}", "-o", seen.name]
+        command += [word for pid in pids for word in ("-p", str(pid))]
         tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             deadline = time.monotonic() + ATTACH_TIMEOUT_S
-            while not _traced(pid):
+            while not all(map(_traced, pids)):
                 if tracer.poll() is not None or time.monotonic() > deadline:
-                    raise TimeoutError(f"strace does not attach to process {pid}")
+                    raise TimeoutError(f"strace does not attach to each of the processes {pids}")
                 time.sleep(0.05)
             work()
         finally:

@@ -61,7 +61,7 @@ class Row:
 
     def cost_ms(self, who: str) -> float:
         """Least processor time a unit, in milliseconds: other loads of the machine disturb it least."""
-        costs = [float(getattr(sample, f"{who}_cpu_s")) / sample.amount for sample in self.samples]
+        costs = [float(getattr(sample, f"{who}_cpu_s")) / (sample.amount or 1) for sample in self.samples]
         return min(costs) * 1000
 
     def as_json(self) -> dict[str, Any]:
