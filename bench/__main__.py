@@ -7,10 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from bench import data_path, metadata
-from bench.results import print_calls, save
+from bench import metadata, streams
+from bench.data_servers import work_folder
+from bench.results import print_calls, print_table, save
 
-QUICK_DATA = ("--rounds", "1", "--read-mib", "64", "--write-mib", "16", "--files", "30")
 ROUNDS = 4
 
 
@@ -23,14 +23,15 @@ def main() -> int:
     if unknown := set(chosen.suites) - {"metadata", "data"}:
         parser.error(f"no suite is called {', '.join(sorted(unknown))}: there are metadata and data")
     suites = chosen.suites or ["metadata", "data"]
-    if "metadata" in suites:
-        chosen.rounds = chosen.rounds or (2 if chosen.quick else ROUNDS)
-        load_before = os.getloadavg()[0]
-        with data_path.work_folder(Path(".work").absolute()) as folder:
-            rows = metadata.measure(folder, chosen)
-        print_calls(rows)
-        print(f"added to {save('metadata', rows, {'quick': chosen.quick, 'rounds': chosen.rounds}, load_before)}")
-    return data_path.main(QUICK_DATA if chosen.quick else ()) if "data" in suites else 0
+    chosen.rounds = chosen.rounds or (2 if chosen.quick else ROUNDS)
+    for name, measure, show in (("metadata", metadata.measure, print_calls), ("data", streams.measure, print_table)):
+        if name in suites:
+            load_before = os.getloadavg()[0]
+            with work_folder(Path(".work").absolute()) as folder:
+                rows = measure(folder, chosen)
+            show(rows)
+            print(f"added to {save(name, rows, {'quick': chosen.quick, 'rounds': chosen.rounds}, load_before)}")
+    return 0
 
 
 if __name__ == "__main__":
