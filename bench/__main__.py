@@ -1,4 +1,4 @@
-"""python -m bench: calls on the namespace beside stock HDFS, and the data path."""
+"""python -m bench: calls on the namespace, many files and the data path, each beside stock HDFS."""
 
 from __future__ import annotations
 
@@ -7,30 +7,38 @@ import os
 import sys
 from pathlib import Path
 
-from bench import metadata, streams
+from bench import metadata, scale, streams
 from bench.data_servers import work_folder
+from bench.report import REPORT, load, render
 from bench.results import print_calls, print_table, save
 
+SUITES = {
+    "metadata": (metadata.measure, print_calls),
+    "scale": (scale.measure, print_calls),
+    "data": (streams.measure, print_table),
+}
 ROUNDS = 4
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help="metadata, data; all where none is named")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"{', '.join(SUITES)}; all where none is named")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything: shows that it works, no more")
+    parser.add_argument("--huge", action="store_true", help="10,000,000 files too: takes 13 GB of memory and 6 of disk")
     parser.add_argument("--rounds", type=int, help=f"samples of each call ({ROUNDS}; 2 when quick)")
     chosen = parser.parse_args()
-    if unknown := set(chosen.suites) - {"metadata", "data"}:
-        parser.error(f"no suite is called {', '.join(sorted(unknown))}: there are metadata and data")
-    suites = chosen.suites or ["metadata", "data"]
+    if unknown := set(chosen.suites) - SUITES.keys():
+        parser.error(f"no suite is called {', '.join(sorted(unknown))}: there are {', '.join(SUITES)}")
     chosen.rounds = chosen.rounds or (2 if chosen.quick else ROUNDS)
-    for name, measure, show in (("metadata", metadata.measure, print_calls), ("data", streams.measure, print_table)):
-        if name in suites:
-            load_before = os.getloadavg()[0]
-            with work_folder(Path(".work").absolute()) as folder:
-                rows = measure(folder, chosen)
-            show(rows)
-            print(f"added to {save(name, rows, {'quick': chosen.quick, 'rounds': chosen.rounds}, load_before)}")
+    settings = {"quick": chosen.quick, "huge": chosen.huge, "rounds": chosen.rounds}
+    for name in chosen.suites or SUITES:
+        measure, show = SUITES[name]
+        load_before = os.getloadavg()[0]
+        with work_folder(Path(".work").absolute()) as folder:
+            rows = measure(folder, chosen)
+        show(rows)
+        print(f"added to {save(name, rows, settings, load_before)}", flush=True)
+        REPORT.write_text(render(load()))
     return 0
 
 

@@ -13,66 +13,30 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.many_files import IDENTITY, LENGTH, STAMP, ManyFiles, block_of, fill
 from seamlessfs.blocks.manager import BlockManager
 from seamlessfs.blocks.policy import BlockFacts
 from seamlessfs.blocks.reports import Counters, ReportPart
 from seamlessfs.blocks.settings import BlockSettings
 from seamlessfs.blocks.topology import Topology
 from seamlessfs.model.cluster import DatanodeId, Location, StorageReport
-from seamlessfs.model.ids import ROOT_INODE_ID, BlockId, DatanodeUuid, GenerationStamp, InodeId, PolicyId, StorageId
-from seamlessfs.model.policy import BUILT_IN_POLICIES, IDC_2_2_SYNC
-from seamlessfs.model.principal import Principal
+from seamlessfs.model.ids import BlockId, DatanodeUuid, StorageId
+from seamlessfs.model.policy import BUILT_IN_POLICIES
 from seamlessfs.namenode.sessions import REPORT_SLICE_BLOCKS, report_part
-from seamlessfs.namespace import block_rows, tree
-from seamlessfs.namespace.context import Context
 from seamlessfs.namespace.namespace import Namespace
-from seamlessfs.store.api import Transaction
 from seamlessfs.store.lmdb import LmdbStore
 from seamlessfs.store.overlay import Overlay
-from seamlessfs.store.records import BlockRecord, BlockState, ClusterIdentity, Directory, File
 from seamlessfs.wire.pb.seamless import control_pb2 as pb
 
 BLOCKS = 200_000
 PART = 50_000
-FIRST = 1 << 30
-STAMP = GenerationStamp(1001)
-LENGTH = 1 << 20
-IDENTITY = ClusterIdentity("CID-bench", "BP-bench", 1, 1)  # type: ignore[arg-type]
-
-
-def fill(overlay: Overlay, store: LmdbStore, namespace: Namespace, count: int) -> None:
-    """A directory for every thousand files, one block a file."""
-    context = Context(1, Principal("root", superuser=True), namespace.limits, steady_ms=1)
-    overlay.run(lambda tx: namespace.format(tx, context, IDENTITY))
-    for start in range(0, count, 1000):
-        overlay.run(lambda tx, start=start: _thousand(tx, start))
-        overlay.run(namespace.settle)
-        overlay.seal()
-        overlay.commit()
-        txid, writes = overlay.begin_apply()
-        store.apply(writes, txid)
-        overlay.end_apply()
-
-
-def _thousand(tx: Transaction, start: int) -> None:
-    folder = InodeId(1 << 40 | start)
-    directory = Directory(folder, 0o755, "root", "supergroup", 1)
-    tree.add(tx, ROOT_INODE_ID, b"d%d" % start, directory)
-    for number in range(start, start + 1000):
-        file = File(
-            InodeId(1 << 41 | number), 0o644, "root", "supergroup", 1, 1, IDC_2_2_SYNC.id, PolicyId(0), 4, 128 << 20,
-            LENGTH, (BlockId(FIRST + number),),
-        )  # fmt: skip
-        tree.add(tx, folder, b"f%d" % number, file)
-        block = BlockRecord(BlockId(FIRST + number), file.id, STAMP, LENGTH, BlockState.COMPLETE, 1, "a", "b")
-        block_rows.put(tx, block)
 
 
 def parts(count: int) -> Iterator[ReportPart]:
     """The report as it comes over the wire."""
     number = -(-count // PART)
     for part in range(number):
-        ids = range(FIRST + part * PART, FIRST + min(count, (part + 1) * PART))
+        ids = range(block_of(part * PART), block_of(min(count, (part + 1) * PART)))
         report = pb.BlockReport(
             storage_id="DS-1",
             report_id=1,
@@ -105,7 +69,7 @@ def main() -> None:
         store = LmdbStore(Path(folder), 1 << 30)
         overlay = Overlay(store)
         namespace = Namespace(IDENTITY.pool_id)
-        fill(overlay, store, namespace, count)
+        fill(overlay, store, namespace, ManyFiles(count))
         policies = {policy.id: policy for policy in BUILT_IN_POLICIES}
 
         def facts(block_id: BlockId) -> BlockFacts | None:
@@ -116,7 +80,7 @@ def main() -> None:
                 return None
             return BlockFacts(record.block, policies[file.policy_id], 4, "a", "b", True, 1)
 
-        newest = Counters(BlockId(FIRST + count), STAMP)
+        newest = Counters(block_of(count), STAMP)
         manager = BlockManager(
             Topology([], "a"),
             policies.__getitem__,

@@ -6,6 +6,7 @@ import itertools
 import socket
 import uuid
 from types import TracebackType
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -39,26 +40,35 @@ class RawRpc:
         self._socket.sendall(self._connection.preamble())
 
     def call(
-        self, method: str, request: Message, protocol: str = CLIENT_PROTOCOL, *, repeated: int | None = None
-    ) -> Message:
+        self,
+        method: str,
+        request: Message,
+        protocol: str = CLIENT_PROTOCOL,
+        *,
+        answer: type[Message] | None = None,
+        repeated: int | None = None,
+    ) -> Any:
         """Sends one call and waits for its answer.
 
         Args:
+            answer: message of the answer, for a protocol that our servers do not speak.
             repeated: id of the earlier call that this one repeats; default: a new call with the next id, from 0.
 
         Raises:
             Refused: the server said no.
         """
-        messages = messages_of(protocol, method)
-        assert messages is not None, method
+        if answer is None:
+            messages = messages_of(protocol, method)
+            assert messages is not None, method
+            answer = messages.response
         call_id, retries = (next(self._ids), 0) if repeated is None else (repeated, 1)
         self._socket.sendall(self._connection.encode_call(call_id, retries, method, protocol, 1, request))
-        answer = self._answer(method)
-        if answer.status is not Status.SUCCESS:
-            raise Refused(answer.class_name, answer.message)
-        return messages.response.FromString(bytes(answer.body))
+        response = self._response(method)
+        if response.status is not Status.SUCCESS:
+            raise Refused(response.class_name, response.message)
+        return answer.FromString(response.body)
 
-    def _answer(self, method: str) -> Response:
+    def _response(self, method: str) -> Response:
         while True:
             data = self._socket.recv(1 << 16)
             assert data, f"{method}: the server closed the connection"

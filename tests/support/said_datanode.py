@@ -25,6 +25,7 @@ class SaidDatanode:
     """Registers with a cluster's namenode; everything else is said by the test.
 
     Attributes:
+        outbox: what waits to be sent; None ends the stream.
         received: what the namenode has said since, in order.
         ended: whether the stream is over, and with which status.
     """
@@ -37,18 +38,18 @@ class SaidDatanode:
         self._ip = ip
         self._closed = threading.Event()
         self._secret = load_secret(cluster.secret_file)
-        self._outbox: queue.Queue[pb.FromDatanode | None] = queue.Queue()
+        self.outbox: queue.Queue[pb.FromDatanode | None] = queue.Queue()
         address = f"{cluster.host}:{cluster.control_port}"
         self._channel = grpc.insecure_channel(address, OPTIONS)
         self._call: Any = control_pb2_grpc.ControlStub(self._channel).Session(self._said())
         self._reader = threading.Thread(target=self._read, daemon=True)
 
     def _said(self) -> Iterator[pb.FromDatanode]:
-        while (message := self._outbox.get()) is not None:
+        while (message := self.outbox.get()) is not None:
             yield message
 
     def say(self, **body: Any) -> None:
-        self._outbox.put(pb.FromDatanode(**body))
+        self.outbox.put(pb.FromDatanode(**body))
 
     def register(self, cluster_id: str = "") -> pb.Registered:
         nonce = make_nonce()
@@ -61,7 +62,7 @@ class SaidDatanode:
             ip=self._ip,
             xfer_port=1,
             ipc_port=1,
-            storages=[self.storage()],
+            storages=self.storages(),
         )
         self.say(register=register)
         answer = next(self._call)
@@ -72,6 +73,9 @@ class SaidDatanode:
     def storage(self) -> pb.Storage:
         return pb.Storage(storage_id=self.storage_id, storage_type="DISK", capacity=1 << 40, remaining=1)
 
+    def storages(self) -> list[pb.Storage]:
+        return [self.storage()]
+
     def _read(self) -> None:
         try:
             for message in self._call:
@@ -81,7 +85,7 @@ class SaidDatanode:
             self.ended = error.code()
 
     def heartbeat(self, **fields: Any) -> None:
-        self.say(heartbeat=pb.Heartbeat(storages=[self.storage()], **fields))
+        self.say(heartbeat=pb.Heartbeat(storages=self.storages(), **fields))
 
     def keep_alive(self) -> None:
         """Sends heartbeats from now on."""
@@ -117,7 +121,7 @@ class SaidDatanode:
 
     def close(self) -> None:
         self._closed.set()
-        self._outbox.put(None)
+        self.outbox.put(None)
         self._call.cancel()
         self._channel.close()
 

@@ -96,6 +96,7 @@ class StockHdfs:
         properties: Mapping[str, str] | None = None,
         flags: Sequence[str] = QUICK_START,
         audit: bool = True,
+        start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
         self.folder = folder
         self.port = 0
@@ -106,6 +107,7 @@ class StockHdfs:
         self._flags = flags
         self._log_format = LOG_FORMAT if audit else LOG_FORMAT + NO_AUDIT
         self._datanodes_wanted = datanodes
+        self._start_timeout_s = start_timeout_s
         self._class_path = class_path(peers.server_class_path())
 
     @property
@@ -118,7 +120,6 @@ class StockHdfs:
         Raises:
             StockHdfsFailed: a process died, or not all were up in time.
         """
-        self._make_web_folder()
         try:
             self.start_namenode()
             self.datanodes = [self.start_datanode(index) for index in range(self._datanodes_wanted)]
@@ -142,15 +143,23 @@ class StockHdfs:
         found = [one.logged(r"Opened streaming server at \S*?:(\d+)") for one in self.datanodes]
         return [int(port) for port in found if port is not None]
 
-    def start_namenode(self) -> None:
-        """Returns when it listens."""
+    def format(self) -> Path:
+        """Makes a new namespace if there is none; returns where the namenode keeps it."""
         folder = self._configure("namenode", self._namenode_properties())
-        if not (folder / "data/dfs/name/current").exists():
+        current = folder / "data/dfs/name/current"
+        if not current.exists():
             command = self._command(folder, NAMENODE_CLASS, "-format", "-force")
             with (folder / "format.log").open("wb") as log:
                 done = subprocess.run(command, stdout=log, stderr=log, check=False, timeout=START_TIMEOUT_S)
             if done.returncode != 0:
                 raise StockHdfsFailed(f"format of the stock namenode failed: see {folder / 'format.log'}")
+        return current
+
+    def start_namenode(self) -> None:
+        """Returns when it listens."""
+        self._make_web_folder()
+        self.format()
+        folder = self._configure("namenode", self._namenode_properties())
         namenode = self._launch("namenode", folder, NAMENODE_CLASS)
         self.namenode = namenode
         self.port = int(self._wait("its RPC port", lambda: namenode.logged(r"NameNode RPC up at: \S*?:(\d+)")))
@@ -174,13 +183,13 @@ class StockHdfs:
         return beans[0]
 
     def _wait(self, what: str, poll: Callable[[], T | None]) -> T:
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + self._start_timeout_s
         while (result := poll()) is None:
             for one in (self.namenode, *self.datanodes):
                 if one is not None:
                     one.check_alive()
             if time.monotonic() > deadline:
-                raise StockHdfsFailed(f"waited {START_TIMEOUT_S:.0f} s for {what}; logs are below {self.folder}")
+                raise StockHdfsFailed(f"waited {self._start_timeout_s:.0f} s for {what}; logs are below {self.folder}")
             time.sleep(POLL_S)
         return result
 
