@@ -63,7 +63,9 @@ class BlockMap:
 
     def set_version(self, block_id: BlockId, generation_stamp: GenerationStamp, length: int) -> None:
         """Makes the block known, and says which replicas are valid. The caller removes those that are not."""
-        page = self._pages.setdefault(block_id >> PAGE_BITS, _Page())
+        page = self._pages.get(block_id >> PAGE_BITS)
+        if page is None:
+            page = self._pages[block_id >> PAGE_BITS] = _Page()
         offset = block_id & _MASK
         if not page.generation_stamps[offset]:
             page.known += 1
@@ -127,7 +129,10 @@ class BlockMap:
             if storage in extra:
                 return False
             extra.append(storage)
-        offsets = self._by_storage.setdefault(storage, {}).setdefault(block_id >> PAGE_BITS, array("H"))
+        pages = self._by_storage.setdefault(storage, {})
+        offsets = pages.get(block_id >> PAGE_BITS)
+        if offsets is None:
+            offsets = pages[block_id >> PAGE_BITS] = array("H")
         insort(offsets, block_id & _MASK)
         self._counts[storage] = self._counts.get(storage, 0) + 1
         self.located += not held
