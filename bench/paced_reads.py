@@ -46,8 +46,10 @@ def _read(parent: Connection, address: tuple[str, int], path: str) -> None:
         load.run(lambda who, n: call, 1)
         parent.send("begun")
         due = time.perf_counter()
-        while not parent.poll(max(0.0, due - time.perf_counter())):
+        over = False
+        while not over:
             load.run(lambda who, n: call, 1)
             waits.append(time.perf_counter() - due)
             due += INTERVAL_S
+            over = parent.poll(max(0.0, due - time.perf_counter()))
     parent.send(waits)

@@ -31,6 +31,8 @@ RESTARTS = 3
 ANSWER_TIMEOUT_S = 900.0
 POLL_S = 0.005
 CPU_TICK_S = 0.01
+IDLE_LOOK_S, IDLE_S = 2.0, 0.3
+"""A namenode that uses less processor time than this between two looks has only heartbeats to hear."""
 COMPARED_FOLDERS = 20
 MEMORY_BESIDE_BYTES = 3 << 30
 """For what runs beside a stock namenode's heap: the rest of it, the datanodes, the files that it reads."""
@@ -62,6 +64,7 @@ class Scale:
                 self._remember("start")
                 with self._datanodes() as datanodes:
                     self._reports(datanodes)
+                    self._wait_until_idle()
                     self._remember(f"{DATANODES} reports")
                     self._report(datanodes, "again")
                     has = self._content()
@@ -117,6 +120,17 @@ class Scale:
             self._answer_of(self._places)
             self._add("kill -9 to getBlockLocations", (time.perf_counter() - began) * 1000, "ms")
             report.result()
+
+    def _wait_until_idle(self) -> None:
+        """What a first wave of reports makes a namenode look at is over."""
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        spent = IDLE_S
+        while spent >= IDLE_S:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self._server.name} is still busy {ANSWER_TIMEOUT_S:.0f} s after all reports")
+            before = cpu_s(self._server.pid)
+            time.sleep(IDLE_LOOK_S)
+            spent = cpu_s(self._server.pid) - before
 
     def _answer_of(self, ask: Callable[[RawRpc], bool]) -> None:
         """Asks until the answer is right."""
