@@ -10,8 +10,8 @@ Cost: 32 bytes a block and 2 to 4 a replica; add, remove and look up in about a 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, insort
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator, Sequence
 
 from seamlessfs.model.ids import BlockId, GenerationStamp
 
@@ -105,6 +105,33 @@ class BlockMap:
             and storage in page.slots[start : start + SLOTS]
         )
 
+    def agrees(
+        self,
+        block_ids: Sequence[BlockId],
+        generation_stamps: Sequence[int],
+        lengths: Sequence[int],
+        content_hashes: Sequence[int],
+    ) -> bool:
+        """Whether each of these blocks, known and in ascending order, has this version and this content.
+
+        Cost: columns are compared as wholes: a tenth of asking `matches` block by block.
+        """
+        start = 0
+        while start < len(block_ids):
+            number = block_ids[start] >> PAGE_BITS
+            end = bisect_left(block_ids, (number + 1) << PAGE_BITS, start)
+            page = self._pages[number]
+            offsets = [block_id & _MASK for block_id in block_ids[start:end]]
+            for column, said in (
+                (page.generation_stamps, generation_stamps),
+                (page.lengths, lengths),
+                (page.hashes, content_hashes),
+            ):
+                if [column[offset] for offset in offsets] != list(said[start:end]):
+                    return False
+            start = end
+        return True
+
     def count(self, block_id: BlockId) -> int:
         return len(self.replicas_of(block_id))
 
@@ -194,10 +221,12 @@ class BlockMap:
         high = None if last is None else last >> PAGE_BITS
         found: list[BlockId] = []
         for number in sorted(page for page in pages if page >= low and (high is None or page <= high)):
-            base = number << PAGE_BITS
-            found += [BlockId(base + offset) for offset in pages[number]]
-        if low in pages or (high is not None and high in pages):
-            return [block_id for block_id in found if block_id >= first and (last is None or block_id <= last)]
+            base, offsets = number << PAGE_BITS, pages[number]
+            if last is not None and number == high:
+                offsets = offsets[: bisect_right(offsets, last - base)]
+            if number == low:
+                offsets = offsets[bisect_left(offsets, first - base) :]
+            found += [BlockId(base + offset) for offset in offsets]
         return found
 
     def some_blocks_of(self, storage: int, most: int) -> list[BlockId]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 
 from seamlessfs.blocks.cluster import ClusterState, DatanodeDescriptor, StorageState
@@ -122,11 +123,12 @@ class Invalidations:
         if self._waiting.get(storage.node.id.uuid, {}).pop((block_id, storage.index), None) is not None:
             self.waiting_replicas -= 1
 
-    def confirm_unreported(self, storage: StorageState, first: int, last: int | None, reported: set[int]) -> None:
+    def confirm_unreported(self, storage: StorageState, first: int, last: int | None, reported: Iterable[int]) -> None:
         """A full report lists none of the deleted replicas with an id in [first, last] that `reported` lacks."""
         sent = self._sent.get(storage.index)
         if sent:
-            for block_id in [b for b in sent if b >= first and (last is None or b <= last) and b not in reported]:
+            there = set(reported)
+            for block_id in [b for b in sent if b >= first and (last is None or b <= last) and b not in there]:
                 del sent[block_id]
 
     def oldest(self) -> Waiting | None:

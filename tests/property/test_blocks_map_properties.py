@@ -37,6 +37,13 @@ def test_behaves_as_a_dictionary_of_sets(operations: list[tuple[str, int, int]])
         owned = sorted(block_id for block_id, held in model.items() if storage in held)
         assert block_map.blocks_of(storage) == owned
         assert block_map.count_of(storage) == len(owned)
+        said = [[1001] * len(owned), [block_id % 77 for block_id in owned], [0] * len(owned)]
+        assert block_map.agrees(owned, *said)
+        for column in said:
+            for at in range(len(owned)):
+                column[at] += 1
+                assert not block_map.agrees(owned, *said)
+                column[at] -= 1
         low, high = (1 << 30) + 1, (1 << 30) + PAGE_BLOCKS
         assert block_map.blocks_of(storage, low, high) == [b for b in owned if low <= b <= high]
     pages = [block_id for page in block_map.page_numbers() for block_id in block_map.blocks_in_page(page)]

@@ -149,6 +149,21 @@ def test_full_report_takes_away_what_it_does_not_list(parts: int) -> None:
     assert lost == blocks[::3]
 
 
+@pytest.mark.parametrize(
+    "changed", [{"generation_stamp": STAMP - 1}, {"length": 1}, {"xxh3": 8}, {"state": ReplicaState.RWR}]
+)
+def test_full_report_that_differs_from_the_last_in_one_replica_is_judged(changed: dict[str, int]) -> None:
+    world = World()
+    blocks = [world.adopt(IDC_2_2_SYNC, HOLDERS).block.id for _ in range(5)]
+    world.run(world.settings.recent_ms + 2_000)
+    world.report(HOLDERS[0])
+    assert (world.manager.book.corrupt, world.manager.book.dirty) == ({}, {})
+    disk = world.datanodes[HOLDERS[0]].disk
+    disk[blocks[3]] = replace(disk[blocks[3]], **changed)
+    world.report(HOLDERS[0])
+    assert list(world.manager.book.corrupt) == list(world.manager.book.dirty) == [blocks[3]]
+
+
 def test_fresh_change_outranks_an_older_full_report() -> None:
     world = World()
     facts = world.adopt(IDC_2_2_SYNC, HOLDERS)
