@@ -127,9 +127,18 @@ def cpu_s(pid: int) -> float:
 
 
 def private_bytes(pid: int) -> int:
-    """Memory that a process shares with no other."""
+    """Memory that a process shares with no other; pages of files that it alone has mapped are counted too."""
+    return _memory_bytes(pid, "Private_")
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Memory of a process that no file stands behind: what the system cannot take back."""
+    return _memory_bytes(pid, "Anonymous:")
+
+
+def _memory_bytes(pid: int, prefix: str) -> int:
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(row.split()[1]) << 10 for row in rows if row.startswith("Private_"))
+    return sum(int(row.split()[1]) << 10 for row in rows if row.startswith(prefix))
 
 
 def count_syncs(pids: Sequence[int], work: Callable[[], object]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +18,7 @@ from tests.support.stock_hdfs import StockHdfs
 
 DATANODES = REPLICATION
 START_TIMEOUT_S = 900.0
+QUEUES = re.compile(r'queue_length\{queue="(?:blocks|pages)_to_look_at"\} (\S+)')
 STOCK_HEAP_BYTES = (512 << 20, 900)
 """Least heap of a stock namenode, and what it has to have for each file: a half more than it was seen to keep."""
 
@@ -35,6 +38,9 @@ class ScaleServer(Protocol):
     def stop(self) -> None: ...
     def collect(self) -> None:
         """Lets go of memory that is only not given back yet."""
+
+    def is_settled(self) -> bool:
+        """Whether it has looked at everything that a first wave of reports left to be looked at."""
 
     def datanode(self, number: int) -> Datanode: ...
 
@@ -73,6 +79,10 @@ class OurServer:
 
     def collect(self) -> None:
         """It has none."""
+
+    def is_settled(self) -> bool:
+        with urllib.request.urlopen(f"{self._cluster.http_url}/metrics", timeout=START_TIMEOUT_S) as answer:
+            return all(float(length) == 0 for length in QUEUES.findall(answer.read().decode()))
 
     def datanode(self, number: int) -> OurDatanode:
         return OurDatanode(self._cluster, self._cluster.datanodes[number].address, number, self._files)
@@ -122,6 +132,10 @@ class StockServer:
 
     def collect(self) -> None:
         subprocess.run(["jcmd", str(self.pid), "GC.run"], check=True, capture_output=True, timeout=START_TIMEOUT_S)
+
+    def is_settled(self) -> bool:
+        assert self._cluster.namenode is not None
+        return self._cluster.namenode.logged("(Replication Queue initialization scan .* completed)") is not None
 
     def datanode(self, number: int) -> StockDatanode:
         return StockDatanode(self.address, number, storage_ids(number, self._files), self._report)
