@@ -160,10 +160,13 @@ def names_of(view: ReadView, inode_id: InodeId) -> list[bytes] | None:
 def inode_by_id(view: ReadView, inode_id: InodeId) -> Inode | None:
     """The inode, if its chain reaches the root."""
     pointer = view.get(keys.inode(inode_id))
-    if pointer is None or names_of(view, inode_id) is None:
+    value = None if pointer is None else view.get(keys.entry_of_pointer(pointer))
+    if pointer is None or value is None:
         return None
-    value = view.get(keys.entry_of_pointer(pointer))
-    return None if value is None else decode_inode(value)
+    record = decode_inode(value)
+    parent, _ = keys.read_pointer(pointer)
+    reachable = inode_id == ROOT_INODE_ID or names_of(view, parent) is not None
+    return record if record.id == inode_id and reachable else None
 
 
 def unchecked_entry(view: ReadView, inode_id: InodeId) -> tuple[bytes, Inode] | None:
