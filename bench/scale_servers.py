@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.many_files import REPLICATION, ManyFiles, make_data_dir
 from bench.namenodes import first_core
@@ -46,13 +47,17 @@ class ScaleServer(Protocol):
 
 
 class OurServer:
-    """A namenode of ours, which looks at all blocks as soon as four datanodes in two IDCs have reported, not later."""
+    """A namenode of ours; four datanodes in two IDCs.
+
+    Args:
+        settings: others than its defaults.
+    """
 
     name = "seamlessfs"
 
-    def __init__(self, folder: Path, files: ManyFiles) -> None:
+    def __init__(self, folder: Path, files: ManyFiles, settings: Mapping[str, Any]) -> None:
         self._files = files
-        self._cluster = MiniCluster(folder, idcs=2, racks=2, datanodes_per_rack=1, namenode_settings={"settle_ms": 0})
+        self._cluster = MiniCluster(folder, idcs=2, racks=2, datanodes_per_rack=1, namenode_settings=settings)
 
     @property
     def address(self) -> tuple[str, int]:
