@@ -102,6 +102,11 @@ class DatanodeDescriptor:
         self._info = None
 
     @property
+    def in_service(self) -> bool:
+        """Whether its replicas count: it is neither leaving nor gone by an administrator's will."""
+        return self.admin is AdminState.NORMAL
+
+    @property
     def reported(self) -> bool:
         return all(storage.reported or storage.report.failed for storage in self.storages.values())
 
@@ -201,6 +206,12 @@ class ClusterState:
         node.touch()
         self.refresh()
         return node
+
+    def expel(self, node: DatanodeDescriptor) -> None:
+        """Forgets a datanode, as if it had never registered; its storages keep their numbers."""
+        self._unlink(node)
+        del self.nodes[node.id.uuid]
+        self.refresh()
 
     def _unlink(self, node: DatanodeDescriptor) -> None:
         self._by_idc[node.location.idc].pop(node.id.uuid, None)
@@ -303,7 +314,7 @@ class ClusterState:
             self._sweep_idc(idc, record, now_ms)
 
     def _sweep_idc(self, idc: str, record: _IdcRecord, now_ms: int) -> None:
-        nodes = list(self.in_idc(idc))
+        nodes = [node for node in self.in_idc(idc) if node.admin is not AdminState.DECOMMISSIONED]
         if not nodes:
             return
         dead = sum(node.state is NodeState.DEAD for node in nodes)
@@ -320,4 +331,4 @@ class ClusterState:
 
 def takes_replicas(node: DatanodeDescriptor) -> bool:
     """Whether new replicas may go to this datanode at all."""
-    return node.state is NodeState.LIVE and node.connected and node.admin is AdminState.NORMAL
+    return node.state is NodeState.LIVE and node.connected and node.in_service

@@ -33,6 +33,8 @@ class Standing(enum.StrEnum):
     VALID = "valid"
     UNCONFIRMED = "unconfirmed"
     """It counts, but its datanode is silent or has not reported since it registered."""
+    LEAVING = "leaving"
+    """Its datanode is decommissioned, or is to be: it is read and copied from, and does not count."""
     SURPLUS = "surplus"
     CORRUPT = "corrupt"
     OPEN = "open"
@@ -116,6 +118,8 @@ def _replicas(manager: BlockManager, facts: BlockFacts, verdict: Verdict | None)
     surplus = verdict.surplus if verdict is not None else ()
     for storage in book.replicas(block_id):
         standing = Standing.VALID if storage.confirmed else Standing.UNCONFIRMED
+        if not storage.node.in_service:
+            standing = Standing.LEAVING
         yield ReplicaView(storage, _place(facts, storage), Standing.SURPLUS if storage in surplus else standing)
     for index, reason in book.corrupt.get(block_id, {}).items():
         storage = manager.cluster.storage(index)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import replace
 
-from seamlessfs.blocks.cluster import ClusterState, NodeState
+from seamlessfs.blocks.cluster import ClusterState, DatanodeDescriptor, NodeState
 from seamlessfs.blocks.invalidation import Invalidations
 from seamlessfs.blocks.repair import Repairer
 from seamlessfs.blocks.replica_book import ReplicaBook
@@ -17,8 +17,8 @@ from seamlessfs.model.status import FsStats
 def summed(
     cluster: ClusterState, book: ReplicaBook, repairer: Repairer, judge: ReportJudge, invalidations: Invalidations
 ) -> FsStats:
-    """What getFsStats answers."""
-    alive = [node.info() for node in cluster.nodes.values() if node.state is not NodeState.DEAD]
+    """What getFsStats answers: space of datanodes in service, as there new blocks can be put."""
+    alive = [node.info() for node in cluster.nodes.values() if node.state is not NodeState.DEAD and node.in_service]
     return FsStats(
         capacity=sum(info.capacity for info in alive),
         used=sum(info.used for info in alive),
@@ -33,10 +33,12 @@ def summed(
     )
 
 
-def datanodes(cluster: ClusterState, book: ReplicaBook, states: Collection[NodeState]) -> list[DatanodeInfo]:
-    """Datanodes in one of these states, by uuid."""
+def datanodes(
+    cluster: ClusterState, book: ReplicaBook, chosen: Callable[[DatanodeDescriptor], bool]
+) -> list[DatanodeInfo]:
+    """Some of the datanodes, by uuid."""
     return [
         replace(node.info(), blocks=sum(book.map.count_of(storage.index) for storage in node.storages.values()))
         for _, node in sorted(cluster.nodes.items())
-        if node.state in states
+        if chosen(node)
     ]

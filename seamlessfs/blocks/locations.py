@@ -11,14 +11,14 @@ from seamlessfs.blocks.policy import Random
 from seamlessfs.blocks.replica_book import ReplicaBook
 from seamlessfs.blocks.topology import OTHER_IDC, Topology
 from seamlessfs.model.block import ReplicaLocation
-from seamlessfs.model.cluster import Location
+from seamlessfs.model.cluster import AdminState, Location
 from seamlessfs.model.ids import BlockId, StorageHint, StorageId
 
 _RANK = itemgetter(0, 1, 2, 3)
 
 
 class Locations:
-    """Own node, own rack, own IDC, stale ones there, then other IDCs; random among equals."""
+    """Own node, own rack, own IDC, stale and decommissioned ones there, then other IDCs; random among equals."""
 
     def __init__(self, book: ReplicaBook, invalidations: Invalidations, topology: Topology, rng: Random) -> None:
         self._book = book
@@ -70,7 +70,7 @@ class Locations:
         for storage in storages:
             node = storage.node
             distance = Topology.distance(place, node.location, bool(ip) and node.id.ip == ip)
-            stale = node.state is not NodeState.LIVE
-            ranked.append((distance == OTHER_IDC, stale, distance, chance(), storage))
+            late = node.state is not NodeState.LIVE or node.admin is AdminState.DECOMMISSIONED
+            ranked.append((distance == OTHER_IDC, late, distance, chance(), storage))
         ranked.sort(key=_RANK)
         return [storage.replica() for _, _, _, _, storage in ranked]

@@ -12,6 +12,7 @@ from seamlessfs.blocks.debt import LinkDebt
 from seamlessfs.blocks.figures import datanodes, summed
 from seamlessfs.blocks.invalidation import Invalidations
 from seamlessfs.blocks.locations import Locations
+from seamlessfs.blocks.membership import Membership
 from seamlessfs.blocks.placement import Placement, TargetRequest, choose
 from seamlessfs.blocks.policy import ANYWHERE, BlockFacts, FactsLookup, Random
 from seamlessfs.blocks.redundancy import Verdict
@@ -64,6 +65,9 @@ class BlockManager:
         self.turns = ReportTurns(self.settings.report_turns_max, self.settings.report_turn_ms)
         self.judge = ReportJudge(self.book, self.invalidations, self.settings, self.sweeps, counters, complete)
         self.repairer = Repairer(self.cluster, self.book, self.invalidations, self.judge, self.settings, rng)
+        self.membership = Membership(
+            self.cluster, self.book, self.repairer, self.sweeps, self.invalidations, self.turns, self.settings
+        )
         self._locations = Locations(self.book, self.invalidations, topology, rng)
         self._started_at_ms: int | None = None
         self._settled = False
@@ -81,13 +85,14 @@ class BlockManager:
         Its report is wanted once it can be asked for it (`ReportTurns.anew`).
 
         Raises:
-            RegistrationRefused: the cluster has more volumes than can be numbered.
+            RegistrationRefused: it is not in the include list, or the cluster has more volumes than can be numbered.
         """
+        self.membership.require_admitted(datanode)
         if self._started_at_ms is None:
             self._started_at_ms = now_ms
         for other in list(self.cluster.at_address(datanode.ip)):
             if other.id.uuid != datanode.uuid and other.id.xfer_port == datanode.xfer_port:
-                self._bury(other)
+                self.membership.bury(other)
         if (known := self.cluster.nodes.get(datanode.uuid)) is not None and known.location != location:
             for storage in known.storages.values():
                 self.sweeps.touch_storage(storage)
@@ -98,6 +103,7 @@ class BlockManager:
 
     def _begin_anew(self, node: DatanodeDescriptor, now_ms: int) -> None:
         """The report that comes decides, whatever was known of the datanode."""
+        self.membership.settle(node)
         self.sweeps.back(node.storages.values())
         self.sweeps.leave([storage for storage in node.storages.values() if storage.report.failed])
         for storage in node.storages.values():
@@ -140,10 +146,11 @@ class BlockManager:
         node = self.cluster.node(uuid)
         node.heartbeat_at_ms = now_ms
         if node.state is not NodeState.LIVE or not node.connected:
-            if node.state is NodeState.DEAD:
+            was_dead = node.state is NodeState.DEAD
+            node.state, node.connected = NodeState.LIVE, True
+            if was_dead:
                 self._begin_anew(node, now_ms)
                 self.turns.want(uuid, now_ms)
-            node.state, node.connected = NodeState.LIVE, True
             self.cluster.refresh()
         return node
 
@@ -156,17 +163,6 @@ class BlockManager:
             if node.state is NodeState.LIVE:
                 node.state = NodeState.STALE
             self.cluster.refresh()
-
-    def _bury(self, node: DatanodeDescriptor) -> None:
-        node.state, node.connected = NodeState.DEAD, False
-        node.heartbeat_at_ms = -self.settings.dead_after_ms
-        self.cluster.refresh()
-        self._drop_replicas(node)
-
-    def _drop_replicas(self, node: DatanodeDescriptor) -> None:
-        self.invalidations.drop_datanode(node)
-        self.turns.gone(node.id.uuid)
-        self.sweeps.leave(node.storages.values())
 
     # Reports
 
@@ -348,7 +344,7 @@ class BlockManager:
         """
         for node, _ in list(self.cluster.sweep(now_ms)):
             if node.state is NodeState.DEAD:
-                self._drop_replicas(node)
+                self.membership.drop_replicas(node)
         self.cluster.refresh()
         self.judge.expire_recent(now_ms)
         self.judge.judge_parked(facts, now_ms)
@@ -414,6 +410,6 @@ class BlockManager:
     def stats(self) -> FsStats:
         return summed(self.cluster, self.book, self.repairer, self.judge, self.invalidations)
 
-    def datanode_infos(self, states: Collection[NodeState] = tuple(NodeState)) -> list[DatanodeInfo]:
-        """Datanodes in one of these states, by uuid."""
-        return datanodes(self.cluster, self.book, states)
+    def datanode_infos(self, chosen: Callable[[DatanodeDescriptor], bool] = lambda _: True) -> list[DatanodeInfo]:
+        """Some of the datanodes, by uuid."""
+        return datanodes(self.cluster, self.book, chosen)

@@ -78,9 +78,10 @@ class Picker:
     extra_load: Callable[[DatanodeDescriptor], bool] = lambda node: False
 
     def reserve(self, replica: StorageState) -> None:
-        """Counts a replica that is there: its datanode is taken, its rack is second choice."""
+        """Counts a replica that is there: its datanode is taken, and its rack is second choice if that stays."""
         self.used.add(replica.node.id.uuid)
-        self.racks.add(replica.location)
+        if replica.node.in_service:
+            self.racks.add(replica.location)
 
     def pick(
         self, idc: str, count: int, first: Sequence[DatanodeDescriptor] = (), new_rack_only: bool = False

@@ -53,10 +53,10 @@ class Verdict:
 
 
 def as_wanted(facts: BlockFacts, replicas: Sequence[StorageState]) -> bool:
-    """Quick answer for the usual case: exactly the wanted replicas, all on racks of their own."""
+    """Quick answer for the usual case: exactly the wanted replicas, all in service and on racks of their own."""
     policy = facts.policy
     at_peer = 0 if policy.write_mode is WriteMode.LOCAL_ONLY else policy.peer_replicas
-    racks = {replica.node.location for replica in replicas}
+    racks = {replica.node.location for replica in replicas if replica.node.in_service}
     if not policy.home_replicas or not len(replicas) == len(racks) == policy.home_replicas + at_peer:
         return False
     idcs = [place.idc for place in racks]
@@ -69,13 +69,14 @@ def verify(
     """Compares the valid replicas of a committed block with what its policy wants.
 
     Args:
-        replicas: valid ones only, at most one a datanode.
+        replicas: valid ones only, at most one a datanode. Those of a datanode that is leaving are no more than a
+            source: they neither count nor are too much.
         live_racks: number of racks of an IDC (or of `ANYWHERE`) on which a replica could be put.
         peer_idc: stands in for the block's own peer when that was left open.
     """
     wanted = wants(facts.policy, facts.replication, facts.home_idc, facts.peer_idc if peer_idc is None else peer_idc)
     groups: dict[str, list[StorageState]] = {idc: [] for idc in wanted}
-    for replica in replicas:
+    for replica in (replica for replica in replicas if replica.node.in_service):
         groups.setdefault(ANYWHERE if ANYWHERE in wanted else replica.location.idc, []).append(replica)
     per_idc = {idc: _judge_idc(group, wanted.get(idc, 0)) for idc, group in groups.items()}
     owed = {idc: part.want - part.have for idc, part in per_idc.items() if part.have < part.want}

@@ -231,7 +231,7 @@ class Repairer:
         owed = []
         for idc, count in verdict.owed.items():
             if idc == ANYWHERE and self._cluster.an_idc_is_silent:
-                count = min(count, 2 - len(replicas))
+                count = min(count, 2 - sum(replica.node.in_service for replica in replicas))
             if count <= 0:
                 continue
             under_way = self._under_way(block_id, idc) + (expected.total() if idc == ANYWHERE else expected[idc])
@@ -260,11 +260,11 @@ class Repairer:
 
     def _anywhere(self, replicas: list[StorageState], holders: Counter[str], rack_move: bool) -> str:
         """An IDC for a block that may be anywhere: one that has it already, if that has room, else the roomiest."""
-        one_rack = len({replica.location for replica in replicas}) == 1
+        staying = {replica.location for replica in replicas if replica.node.in_service}
         for idc, _ in sorted(holders.items(), key=lambda item: (-item[1], item[0])):
             nodes = [node for node in self._cluster.in_idc(idc) if takes_replicas(node)]
             used = {replica.node.id.uuid for replica in replicas}
-            racks = {replica.location for replica in replicas} if rack_move or one_rack else set()
+            racks = staying if rack_move or len(staying) == 1 else set()
             if any(node.id.uuid not in used and node.location not in racks for node in nodes):
                 return idc
         others = [idc for idc in self._cluster.idcs if self._cluster.live_racks(idc) and idc not in holders]
@@ -399,7 +399,8 @@ class Repairer:
         """Datanodes for all missing copies, in one chain; after a failure one at a time, on others if there are any."""
         block_id = known.block.id
         under_way = [target for transfer in self.transfers.of(block_id) for target in transfer.targets]
-        one_rack = owed.idc == ANYWHERE and len({replica.location for replica in replicas}) == 1
+        staying = {replica.location for replica in replicas if replica.node.in_service}
+        one_rack = owed.idc == ANYWHERE and len(staying) == 1
         count = 1 if one_rack or avoid else owed.replicas - self._under_way(block_id, owed.idc)
         for avoided in (avoid, ()):
             picker = Picker(self._cluster, self._settings, self._rng, known.block.length, set(avoided))

@@ -18,6 +18,12 @@ class NamenodeSettings(BaseModel):
     data_dir: Path = Field(description="Folder of the journal and of the store.")
     cluster_secret_file: Path = Field(description="File (mode 0600) with the secret that datanodes must know.")
     topology_file: Path | None = Field(None, description="Which addresses are in which /IDC/rack.")
+    hosts_file: Path | None = Field(
+        None, description="Hosts that may be datanodes (dfs.hosts); none, or an empty file: all that know the secret."
+    )
+    hosts_exclude_file: Path | None = Field(
+        None, description="Hosts whose datanodes are decommissioned (dfs.hosts.exclude)."
+    )
     default_home_idc: str = Field("", description="Home of writers whose address no rule covers; empty: the first IDC.")
     rpc_host: str = Field("127.0.0.1", description="Address of the client port (dfs.namenode.rpc-bind-host).")
     rpc_port: int = Field(8020, ge=0, le=65535, description="Client port (dfs.namenode.rpc-address); 0: any free one.")

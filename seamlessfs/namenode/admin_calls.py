@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
+from functools import partial
 
-from seamlessfs.blocks.cluster import NodeState
+from seamlessfs.blocks.cluster import DatanodeDescriptor, NodeState
+from seamlessfs.model.cluster import AdminState
 from seamlessfs.model.errors import ImpersonationDenied, RemoteIOError, UnsupportedAction, UnsupportedOperation
 from seamlessfs.model.ids import BlockId, InodeId
 from seamlessfs.namenode.core import Core
@@ -14,7 +17,7 @@ from seamlessfs.namenode.metasave import Metasave
 from seamlessfs.namenode.refresh import Refresher
 from seamlessfs.namenode.safe_mode import refusal
 from seamlessfs.namenode.sessions import ControlService
-from seamlessfs.namespace.open_files import is_below, open_files
+from seamlessfs.namespace.open_files import OpenFile, is_below, open_files
 from seamlessfs.net.rpc_server import CallContext
 from seamlessfs.wire.convert.blocks import datanode_info_to_pb, storage_report_to_pb
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
@@ -28,12 +31,15 @@ CORRUPT_FILES_PAGE = 100
 LOOKED_AT_IN_ONE_GO = 500
 """Blocks without a replica whose files are looked up before others have their turn."""
 
-REPORTED_STATES = {
-    pb.ALL: tuple(NodeState),
-    pb.LIVE: (NodeState.LIVE, NodeState.STALE),
-    pb.DEAD: (NodeState.DEAD,),
+REPORTED: Mapping[int, Callable[[DatanodeDescriptor], bool]] = {
+    pb.ALL: lambda node: True,
+    pb.LIVE: lambda node: node.state is not NodeState.DEAD,
+    pb.DEAD: lambda node: node.state is NodeState.DEAD,
+    pb.DECOMMISSIONING: lambda node: node.admin is AdminState.DECOMMISSION_INPROGRESS,
+    pb.ENTERING_MAINTENANCE: lambda node: node.admin is AdminState.ENTERING_MAINTENANCE,
+    pb.IN_MAINTENANCE: lambda node: node.admin is AdminState.IN_MAINTENANCE,
 }
-"""Nobody is decommissioned or in maintenance: of the other kinds there are none."""
+"""Datanodes of each kind that clients ask for."""
 
 SATISFIER_IS_OFF = (
     "Cannot request to satisfy storage policy when storage policy satisfier feature has been disabled by admin. "
@@ -84,7 +90,7 @@ class AdminCalls:
         self, call: CallContext, request: pb.GetDatanodeReportRequestProto
     ) -> pb.GetDatanodeReportResponseProto:
         self.core.require_superuser(call)
-        chosen = self.core.blocks.datanode_infos(REPORTED_STATES.get(request.type, ()))
+        chosen = self.core.blocks.datanode_infos(REPORTED[request.type])
         return pb.GetDatanodeReportResponseProto(
             di=[datanode_info_to_pb(self.core.with_wall_clock(node)) for node in chosen]
         )
@@ -94,7 +100,7 @@ class AdminCalls:
     ) -> pb.GetDatanodeStorageReportResponseProto:
         self.core.require_superuser(call)
         answer = pb.GetDatanodeStorageReportResponseProto()
-        for info in self.core.blocks.datanode_infos(REPORTED_STATES.get(request.type, ())):
+        for info in self.core.blocks.datanode_infos(REPORTED[request.type]):
             storages = self.core.blocks.cluster.node(info.id.uuid).storages.values()
             answer.datanodeStorageReports.add(
                 datanodeInfo=datanode_info_to_pb(self.core.with_wall_clock(info)),
@@ -112,18 +118,30 @@ class AdminCalls:
     async def list_open_files(
         self, call: CallContext, request: pb.ListOpenFilesRequestProto
     ) -> pb.ListOpenFilesResponseProto:
-        """A page of them by id, after `id`. None of them blocks a decommission, as there is none."""
+        """A page of them by id, after `id`: all, or those that a datanode on its way out waits for."""
         self.core.require_superuser(call)
         answer = pb.ListOpenFilesResponseProto(hasMore=False, types=request.types)
-        if request.types and pb.ALL_OPEN_FILES not in request.types:
-            return answer
-        found = await self.core.writer.with_snapshot(
-            lambda view: open_files(view, InodeId(request.id), request.path, OPEN_FILES_PAGE + 1)
-        )
+        every = not request.types or pb.ALL_OPEN_FILES in request.types
+        found = await self._open_files(InodeId(request.id), request.path, every)
         for file in found[:OPEN_FILES_PAGE]:
             answer.entries.add(id=file.inode_id, path=file.path, clientName=file.holder, clientMachine=file.machine)
         answer.hasMore = len(found) > OPEN_FILES_PAGE
         return answer
+
+    async def _open_files(self, after: InodeId, below: str, every: bool) -> list[OpenFile]:
+        """A page of them, and one more if there is one."""
+        found: list[OpenFile] = []
+        while True:
+            look = partial(open_files, after=after, below=below, limit=OPEN_FILES_PAGE + 1)
+            batch = await self.core.writer.with_snapshot(look)
+            found += [file for file in batch if every or self._keeps_a_datanode(file)]
+            if len(batch) <= OPEN_FILES_PAGE or len(found) > OPEN_FILES_PAGE:
+                return found
+            after = batch[-1].inode_id
+
+    def _keeps_a_datanode(self, open_file: OpenFile) -> bool:
+        file = self.core.namespace.file(self.core.view(), open_file.inode_id)
+        return file is not None and any(map(self.core.blocks.membership.is_waited_for, file.blocks))
 
     async def list_corrupt_file_blocks(
         self, call: CallContext, request: pb.ListCorruptFileBlocksRequestProto
@@ -183,7 +201,7 @@ class AdminCalls:
         self, call: CallContext, request: pb.RefreshNodesRequestProto
     ) -> pb.RefreshNodesResponseProto:
         self.core.require_superuser(call)
-        await self.refresher.topology()
+        await self.refresher.nodes()
         return pb.RefreshNodesResponseProto()
 
     def finalize_upgrade(

@@ -160,7 +160,7 @@ class NamenodeBeans:
             "DeadNodes": json.dumps(
                 {_key(node): _dead(node, now_ms) for node in nodes if node.state is NodeState.DEAD}
             ),
-            "DecomNodes": "{}",
+            "DecomNodes": json.dumps({_key(node): _leaving(node, now_ms) for node in nodes if _is_leaving(node)}),
             "EnteringMaintenanceNodes": "{}",
             "NodeUsage": json.dumps({"nodeUsage": {name: f"{share:.2f}%" for name, share in shares.items()}}),
             "NameDirStatuses": json.dumps(
@@ -216,6 +216,14 @@ def _live(node: DatanodeDescriptor, blocks: int, now_ms: int) -> Attributes:
         "volfails": _failed_volumes(node),
         "lastBlockReport": report_min,
     }
+
+
+def _is_leaving(node: DatanodeDescriptor) -> bool:
+    return node.admin is AdminState.DECOMMISSION_INPROGRESS and node.state is not NodeState.DEAD
+
+
+def _leaving(node: DatanodeDescriptor, now_ms: int) -> Attributes:
+    return {"xferaddr": node.id.xfer_address, "lastContact": (now_ms - node.heartbeat_at_ms) // 1000}
 
 
 def _dead(node: DatanodeDescriptor, now_ms: int) -> Attributes:

@@ -197,7 +197,7 @@ class FileCalls:
         )
 
     def _no_targets(self, request: pb.AddBlockRequestProto, placement: Placement) -> Exception:
-        live = self.core.blocks.datanode_infos((NodeState.LIVE,))
+        live = self.core.blocks.datanode_infos(lambda node: node.state is NodeState.LIVE)
         excluded = len(request.excludeNodes)
         if placement.reason in (PlacementReason.NO_NODES, PlacementReason.WAIT) and not excluded:
             return NotReplicatedYet(f"Not replicated yet: {request.src}")

@@ -54,6 +54,7 @@ from seamlessfs.namenode.refresh import (
     Reread,
     default_home,
     fixed_groups,
+    host_lists,
     proxy_rules,
     topology_rules,
 )
@@ -130,6 +131,7 @@ class Namenode:
         self.reread: Reread = reread or (lambda: settings)
         self.secret = load_secret(settings.cluster_secret_file)
         self.rules = topology_rules(settings)
+        self.lists = host_lists(settings)
         require_free(settings.rpc_host, settings.rpc_port, "rpc_port")
         require_free(settings.control_host, settings.control_port, "control_port")
         require_free(settings.http_host, settings.http_port, "http_port")
@@ -174,6 +176,7 @@ class Namenode:
             counters=self._counters,
             complete=lambda block_id: namespace.complete_version(self.writer.view(), block_id),
         )
+        blocks.membership.replace(self.lists)
         self.core = Core(settings, self.writer, namespace, blocks, topology, limits, identity, superuser)
         self.core.standstill.look()
         groups = GroupResolver(fixed_groups(settings))

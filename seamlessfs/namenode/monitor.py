@@ -82,6 +82,8 @@ class Monitor:
             self.core.standstill.look()
             quiet = self.core.standstill.starting
             self.core.dispatch(self.core.blocks.tick(mono_ms(), self.core.facts, quiet=quiet))
+            for node in self.core.blocks.membership.look():
+                event(LOG, "datanode_decommissioned", datanode=node.id.uuid, address=node.id.xfer_address)
 
     async def _reaper(self) -> None:
         """Works half of the time at most, and not at all while datanodes have very much to delete already."""

@@ -65,7 +65,7 @@ class LeaseRecoverer:
         self._next_look_ms = self._started_ms
         self._next_report_look_ms = self._started_ms
         self._reported = False
-        self._dead: set[DatanodeUuid] = set()
+        self._there: set[DatanodeUuid] = set()
         self._refused: set[InodeId] = set()
         self._insisting: set[asyncio.Future[None]] = set()
         core.recoverer = self
@@ -202,7 +202,7 @@ class LeaseRecoverer:
                 self._next_look_ms = now_ms + LEASE_INTERVAL_MS
                 self._look_for_silent_holders()
                 self._queue.extend(self._files.overdue(now_ms))
-                self._look_for_dead_datanodes(now_ms)
+                self._look_for_gone_datanodes(now_ms)
                 self._tell_what_waits()
             await self._begin_some()
 
@@ -302,14 +302,15 @@ class LeaseRecoverer:
         found = {inode_id for _, inode_id in expired}.union(self.core.namespace.recovering(view))
         self._queue.extend(sorted(found - known))
 
-    def _look_for_dead_datanodes(self, now_ms: int) -> None:
+    def _look_for_gone_datanodes(self, now_ms: int) -> None:
+        """Gone are those that are dead by now, or expelled; at some time after the start, those not heard of since."""
         nodes = self.core.blocks.cluster.nodes
-        dead = {uuid for uuid, node in nodes.items() if node.state is NodeState.DEAD}
-        if self._is_over(now_ms):
-            dead.add(DatanodeUuid(""))
-        if dead - self._dead:
+        there = {uuid for uuid, node in nodes.items() if node.state is not NodeState.DEAD}
+        if not self._is_over(now_ms):
+            there.add(DatanodeUuid(""))
+        if self._there - there:
             self._perform(self._blocks.given_up(now_ms))
-        self._dead = dead
+        self._there = there
 
     def _is_over(self, now_ms: int) -> bool:
         """Whether a datanode that has not registered since the start counts as dead."""

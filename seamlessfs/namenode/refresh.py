@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
+from seamlessfs.config.host_lists import load_host_lists
 from seamlessfs.config.namenode import NamenodeSettings
 from seamlessfs.config.topology import TopologyRules, load_topology
+from seamlessfs.model.host_lists import HostLists
+from seamlessfs.namenode.events import event
 from seamlessfs.namenode.sessions import ControlService
 from seamlessfs.security.groups import GroupResolver
 from seamlessfs.security.users import ProxyRule, Users
+
+LOG = logging.getLogger(__name__)
 
 Reread = Callable[[], NamenodeSettings]
 """Reads the settings where they came from. Raises ConfigurationError."""
@@ -24,11 +30,12 @@ class Refresher:
         self._resolver = resolver
         self._users = users
 
-    async def topology(self) -> None:
-        """Which addresses are where; a host that the file names is looked up again."""
+    async def nodes(self) -> None:
+        """Which addresses are where, who may be a datanode, who is to leave; hosts' names are looked up again."""
         settings = await asyncio.to_thread(self._reread)
         rules = await asyncio.to_thread(topology_rules, settings)
-        self._control.replace_topology(rules, default_home(settings, rules))
+        lists = await asyncio.to_thread(host_lists, settings)
+        self._control.replace_places(rules, default_home(settings, rules), lists)
 
     async def groups(self) -> None:
         """Who is in which group: what the settings say, and what was asked of the operating system."""
@@ -41,6 +48,13 @@ class Refresher:
 
 def topology_rules(settings: NamenodeSettings) -> TopologyRules:
     return load_topology(settings.topology_file) if settings.topology_file else ()
+
+
+def host_lists(settings: NamenodeSettings) -> HostLists:
+    lists, unknown = load_host_lists(settings.hosts_file, settings.hosts_exclude_file)
+    if unknown:
+        event(LOG, "hosts_without_address", logging.WARNING, hosts=",".join(unknown))
+    return lists
 
 
 def default_home(settings: NamenodeSettings, rules: TopologyRules) -> str:

@@ -22,6 +22,7 @@ from seamlessfs.blocks.topology import Topology
 from seamlessfs.config.topology import TopologyRules
 from seamlessfs.model.cluster import DatanodeId, Location, StorageReport
 from seamlessfs.model.errors import ConfigurationError, RegistrationRefused
+from seamlessfs.model.host_lists import HostLists
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, StorageId
 from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.events import event
@@ -241,8 +242,11 @@ class ControlService(pb_grpc.ControlServicer):
             raise TimeoutError
         return message
 
-    def replace_topology(self, rules: TopologyRules, default_home: str) -> None:
-        """Goes by these rules from now on; datanodes that are elsewhere by them have to register again.
+    def replace_places(self, rules: TopologyRules, default_home: str, lists: HostLists) -> None:
+        """Goes by these rules and lists from now on.
+
+        Datanodes that are elsewhere by the rules have to register again, and so have those that the lists do not admit
+        any more: they are told why they may not.
 
         Raises:
             ConfigurationError: a connected datanode would be nowhere. Nothing has changed then.
@@ -250,17 +254,19 @@ class ControlService(pb_grpc.ControlServicer):
         fresh = Topology(rules, default_home)
         moved = []
         for session in self.sessions.values():
-            address = self.core.blocks.cluster.node(session.uuid).id.ip
-            place = fresh.place(address, session.own_location)
-            if place is None:
-                raise ConfigurationError(f"no rule covers datanode {address}, which names no place itself: add a rule")
-            if place != session.location:
+            who = self.core.blocks.cluster.node(session.uuid).id
+            place = fresh.place(who.ip, session.own_location)
+            if place is None and lists.admits(who):
+                raise ConfigurationError(f"no rule covers datanode {who.ip}, which names no place itself: add a rule")
+            if place != session.location or not lists.admits(who):
                 moved.append(session)
         self.core.topology.replace(rules, default_home)
+        self.core.blocks.membership.replace(lists)
         self.send_all(pb.FromNamenode(topology=self._topology()))
         for session in moved:
             session.end()
-        event(LOG, "topology_replaced", rules=len(fresh.rules), datanodes_moved=len(moved))
+        lengths = f"{len(lists.included)}/{len(lists.excluded)}"
+        event(LOG, "places_replaced", rules=len(fresh.rules), included_excluded=lengths, datanodes_moved=len(moved))
 
     def send_all(self, message: pb.FromNamenode) -> None:
         """To every datanode that is connected."""
@@ -274,7 +280,7 @@ class ControlService(pb_grpc.ControlServicer):
             await context.write(message)
 
     async def _receive(self, session: DatanodeSession, context: Context) -> None:
-        while isinstance(message := await context.read(), pb.FromDatanode):
+        while isinstance(message := await context.read(), pb.FromDatanode) and not session.ended.is_set():
             self.control_bytes[session.location.idc, "received"] += message.ByteSize()
             if message.WhichOneof("body") == "block_report":
                 await self._take_report(session, message.block_report)

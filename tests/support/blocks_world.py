@@ -257,6 +257,7 @@ class World:
                 self._end_transfers(uuid, node)
                 self.manager.heartbeat(node.id.uuid, [node.storage()], 1, self.now_ms, len(node.running))
         self._asked += self.manager.tick(self.now_ms, self.facts)
+        self.manager.membership.look()
         while self._asked:
             self._carry_out(self._asked.pop(0))
 
