@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import inspect
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
 from seamlessfs.model.errors import AccessDenied, SeamlessError
+from seamlessfs.model.principal import Principal
 from seamlessfs.namenode.audit_file import AuditFile
 from seamlessfs.namenode.core import Core
 from seamlessfs.net.rpc_server import CallContext
@@ -82,6 +83,17 @@ def _safe_mode(request: Any) -> str:
     return pb.SafeModeActionProto.Name(request.action).lower()
 
 
+def _rolling_upgrade(request: Any) -> str:
+    return f"{pb.RollingUpgradeActionProto.Name(request.action).lower()}RollingUpgrade"
+
+
+def _restored(request: Any) -> str:
+    return f"{_RESTORED.get(request.arg, NULL)}RestoreFailedStorage"
+
+
+_RESTORED = MappingProxyType({"check": "check", "true": "enable", "false": "disable"})
+
+
 AUDITED: Mapping[str, Audited] = MappingProxyType(
     {
         "getBlockLocations": Audited("open", _src),
@@ -109,6 +121,22 @@ AUDITED: Mapping[str, Audited] = MappingProxyType(
         "delete": Audited("delete", _src, outcome=_whether_deleted),
         "setSafeMode": Audited(_safe_mode),
         "getDatanodeReport": Audited("datanodeReport"),
+        "getDatanodeStorageReport": Audited("getDatanodeStorageReport"),
+        "getSlowDatanodeReport": Audited("slowDataNodesReport"),
+        "listOpenFiles": Audited("listOpenFiles", failures=()),
+        "metaSave": Audited("metaSave"),
+        "saveNamespace": Audited("saveNamespace"),
+        "rollEdits": Audited("rollEditLog"),
+        "refreshNodes": Audited("refreshNodes"),
+        "setBalancerBandwidth": Audited("setBalancerBandwidth"),
+        "finalizeUpgrade": Audited("finalizeUpgrade"),
+        "rollingUpgrade": Audited(_rolling_upgrade, outcome=lambda _: None),
+        "restoreFailedStorage": Audited(_restored),
+        "refreshUserToGroupsMappings": Audited("refreshUserToGroupsMappings"),
+        "refreshSuperUserGroupsConfiguration": Audited("refreshSuperUserGroupsConfiguration"),
+        "refreshCallQueue": Audited("refreshCallQueue"),
+        "listReconfigurableProperties": Audited("listNamenodeReconfigurableProperties"),
+        "getReconfigurationStatus": Audited("getNamenodeReconfigurationStatus"),
     }
 )
 """Methods that HDFS logs, as far as they are served here; it does not log the steps of a write behind `create`."""
@@ -182,11 +210,21 @@ class _Logged:
         command = how.command if isinstance(how.command, str) else how.command(request)
         source = NULL if how.source is None else escaped(how.source(request))
         target = NULL if how.target is None else escaped(how.target(request))
-        principal = call.principal
-        self._log.write(
-            f"allowed={'true' if allowed else 'false'}\tugi={ugi(principal.user, principal.real_user)}"
-            f"\tip=/{call.peer[0]}\tcmd={command}\tsrc={source}\tdst={target}\tperm={shown}\tproto=rpc"
-        )
+        who = ugi(call.principal.user, call.principal.real_user)
+        self._log.write(_line(allowed, who, call.peer[0], command, source, target, shown, "rpc"))
+
+
+def audit_check(log: AuditFile, principal: Principal, address: str, path: str, blocks: Sequence[str]) -> None:
+    """A line for a run of `fsck`, on a path or on blocks. Wire: observed of stock 3.3.6, where everybody is allowed."""
+    source = escaped(f"blocksIds=[{', '.join(blocks)}]" if blocks else path)
+    log.write(_line(True, ugi(principal.user, None), address, "fsck", source, NULL, NULL, NULL))
+
+
+def _line(allowed: bool, who: str, ip: str, command: str, source: str, target: str, shown: str, protocol: str) -> str:
+    return (
+        f"allowed={'true' if allowed else 'false'}\tugi={who}\tip=/{ip}\tcmd={command}\tsrc={source}\tdst={target}"
+        f"\tperm={shown}\tproto={protocol}"
+    )
 
 
 @functools.lru_cache(maxsize=4096)

@@ -210,15 +210,17 @@ class Namenode:
         admin = AdminCalls(self.core, self.control, Refresher(self.reread, self.control, groups, users))
         files, paths = FileCalls(self.core, locator), PathCalls(self.core, locator)
         parts = (files, PipelineCalls(self.core), paths, service, admin)
-        calls = guarded(self.core, handlers(CLIENT_PROTOCOL, *parts))
         return {
-            CLIENT_PROTOCOL: audited(self.core, self.audit, calls) if self.audit is not None else calls,
+            CLIENT_PROTOCOL: self._logged(guarded(self.core, handlers(CLIENT_PROTOCOL, *parts))),
             GET_USER_MAPPINGS_PROTOCOL: handlers(GET_USER_MAPPINGS_PROTOCOL, service),
-            **{protocol: handlers(protocol, admin) for protocol in ADMIN_PROTOCOLS},
+            **{protocol: self._logged(handlers(protocol, admin)) for protocol in ADMIN_PROTOCOLS},
             PLACEMENT_PROTOCOL: handlers(
                 PLACEMENT_PROTOCOL, PlacementCalls(self.core, self.control, self.health), ExplainCalls(self.core)
             ),
         }
+
+    def _logged(self, calls: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+        return calls if self.audit is None else audited(self.core, self.audit, calls)
 
     async def _listen(self) -> None:
         settings = self.settings
@@ -237,7 +239,7 @@ class Namenode:
             where = f"{settings.rpc_host}:{settings.rpc_port}"
             raise ConfigurationError(f"cannot listen on {where} for clients: {error.strerror or error}") from error
         pages = namenode_pages(self.core, self.control, self.health, self.rpc)
-        check = fsck_page(self.core, self.users, LostFound((host, rpc_port)))
+        check = fsck_page(self.core, self.users, LostFound((host, rpc_port)), self.audit)
         self.http = HttpServer({**pages, "/fsck": check})
         http_port = await self.http.start(settings.http_host, settings.http_port)
         event(

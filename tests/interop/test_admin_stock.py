@@ -22,7 +22,7 @@ dfsadmin -safemode get
 dfsadmin -safemode wait
 dfsadmin -saveNamespace
 dfsadmin -refreshNodes
-dfsadmin -listOpenFiles
+dfsadmin -listOpenFiles -path /nowhere
 dfsadmin -listOpenFiles -blockingDecommission -path /nowhere
 dfsadmin -setBalancerBandwidth 10m
 dfsadmin -refreshUserToGroupsMappings
@@ -51,7 +51,7 @@ dfsadmin -saveNamespace
 dfsadmin -rollEdits
 dfsadmin -refreshNodes
 dfsadmin -printTopology
-dfsadmin -listOpenFiles
+dfsadmin -listOpenFiles -path /nowhere
 dfsadmin -metasave as-alice
 dfsadmin -setBalancerBandwidth 4
 dfsadmin -refreshCallQueue
@@ -59,6 +59,7 @@ dfsadmin -refreshUserToGroupsMappings
 dfsadmin -refreshServiceAcl
 dfsadmin -restoreFailedStorage check
 dfsadmin -upgrade query
+dfsadmin -rollingUpgrade query
 dfsadmin -reconfig namenode NAMENODE properties
 groups
 """
@@ -157,11 +158,30 @@ def test_the_topology_is_a_tree_of_racks(run: Run, mini: MiniCluster) -> None:
     assert len(datanodes(run, mini.namenode_address)) == len(mini.datanodes)
 
 
-def test_a_datanode_says_how_it_is(run: Run, mini: MiniCluster) -> None:
+@pytest.mark.parametrize("user", ["root", "alice"])
+def test_a_datanode_says_who_it_is_as_stock(run: Run, mini: MiniCluster, stock_hdfs: StockHdfs, user: str) -> None:
+    found = stock_hdfs.datanodes[0].logged(r"Opened IPC server at \S*?:(\d+)")
+    told_of = []
+    for cluster, datanode in ((mini, mini.datanodes[0].ipc_address), (stock_hdfs, f"127.0.0.1:{found}")):
+        info = run(cluster.namenode_address, f"dfsadmin -getDatanodeInfo {datanode}", user=user)
+        told_of.append((info.status, re.sub(r"version: \d[\w.]+", "version: <n>", anonymous(info.text)), info.err))
+    assert told_of[0] == told_of[1]
+    assert told_of[0][0] == 0
+
+
+def test_topologies_are_of_one_form(run: Run, mini: MiniCluster, stock_hdfs: StockHdfs) -> None:
+    forms = []
+    for cluster in (mini, stock_hdfs):
+        shown = run(cluster.namenode_address, "dfsadmin -printTopology")
+        rack = re.sub(r"Rack: \S+", "Rack: <rack>", shown.text).split("\n\n")[0]
+        forms.append(
+            (shown.status, sorted(set(re.sub(r"\(\S+\)", "(<host>)", anonymous(rack)).splitlines())), shown.err)
+        )
+    assert forms[0] == forms[1]
+
+
+def test_a_datanode_says_which_volumes_it_has(run: Run, mini: MiniCluster) -> None:
     datanode = mini.datanodes[0]
-    info = run(mini.namenode_address, f"dfsadmin -getDatanodeInfo {datanode.ipc_address}", user="alice")
-    assert info.status == 0
-    assert "Software version: " in info.text
     volumes = run(mini.namenode_address, f"dfsadmin -getVolumeReport {datanode.ipc_address}")
     assert volumes.status == 0
     assert f"Directory: {datanode.folder}/data/current" in volumes.text

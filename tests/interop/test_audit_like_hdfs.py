@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
+import urllib.error
+import urllib.parse
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +19,31 @@ import pytest
 from seamlessfs.cli.mini import MiniCluster
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
 from seamlessfs.wire.pb.hadoop import encryption_pb2, erasurecoding_pb2
+from seamlessfs.wire.rpc.protocols import (
+    RECONFIGURATION_PROTOCOL,
+    REFRESH_AUTHORIZATION_PROTOCOL,
+    REFRESH_CALL_QUEUE_PROTOCOL,
+    REFRESH_USER_MAPPINGS_PROTOCOL,
+    messages_of,
+)
 from tests.support.namenode_session import Session, mode
 from tests.support.observe import until
 from tests.support.raw_rpc import RawRpc, Refused
-from tests.support.stock_hdfs import StockHdfs
+from tests.support.stock_hdfs import HOST, StockHdfs
 
 OUR_PREFIX = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO FSNamesystem\.audit: allowed=")
 ODD_NAME = 'a\tb\nc\r=é😀"\\ \x7f'
+
+
+OTHER_PROTOCOLS = (
+    (REFRESH_USER_MAPPINGS_PROTOCOL, "refreshUserToGroupsMappings"),
+    (REFRESH_USER_MAPPINGS_PROTOCOL, "refreshSuperUserGroupsConfiguration"),
+    (REFRESH_CALL_QUEUE_PROTOCOL, "refreshCallQueue"),
+    (REFRESH_AUTHORIZATION_PROTOCOL, "refreshServiceAcl"),
+    (RECONFIGURATION_PROTOCOL, "listReconfigurableProperties"),
+    (RECONFIGURATION_PROTOCOL, "getReconfigurationStatus"),
+)
+"""Methods, without fields, of protocols that administrators' tools speak."""
 
 
 class Actors:
@@ -76,6 +98,7 @@ def program(actors: Actors) -> None:
         _look(actors, at(path))
     _rename_and_delete(actors)
     _about_the_service(actors)
+    _for_administrators(actors)
 
 
 def _look(actors: Actors, path: str) -> None:
@@ -132,11 +155,57 @@ def _about_the_service(actors: Actors) -> None:
         attempt(lambda rpc=rpc, zones=zones: rpc.call("listEncryptionZones", zones))  # type: ignore[misc]
 
 
-def lines_of(port: int, log: Path, policy: str = "IDC_NONE") -> list[str]:
+def _for_administrators(actors: Actors) -> None:
+    at = actors.root.at
+    actors.each("getFileInfo", src=at("administrators-from-here"))
+    for method in (
+        "saveNamespace",
+        "rollEdits",
+        "refreshNodes",
+        "finalizeUpgrade",
+        "upgradeStatus",
+        "getFsReplicatedBlockStats",
+        "getSlowDatanodeReport",
+    ):
+        actors.each(method)
+    actors.each("metaSave", filename=f"audit-{uuid.uuid4().hex[:8]}")
+    actors.each("setBalancerBandwidth", bandwidth=4 << 20)
+    for arg in ("check", "true", "false"):
+        actors.each("restoreFailedStorage", arg=arg)
+    for action in ("QUERY", "FINALIZE"):
+        actors.each("rollingUpgrade", action=action)
+    actors.each("listOpenFiles", id=0, types=[pb.ALL_OPEN_FILES], path=at(""))
+    actors.each("listCorruptFileBlocks", path=at(""), cookie="0")
+    actors.each("getDatanodeStorageReport", type="LIVE")
+    actors.each("satisfyStoragePolicy", src=at(""))
+    actors.each("setSafeMode", action="SAFEMODE_ENTER", checked=False)
+    actors.each("saveNamespace")
+    actors.each("rollEdits")
+    actors.each("setSafeMode", action="SAFEMODE_LEAVE", checked=False)
+    for protocol, method in OTHER_PROTOCOLS:
+        messages = messages_of(protocol, method)
+        assert messages is not None
+        for rpc in actors.rpcs.values():
+            attempt(partial(rpc.call, method, messages.request(), protocol))
+
+
+def check(web: str, user: str, **options: str) -> None:
+    """Asks for what `fsck` asks for."""
+    query = urllib.parse.urlencode({"ugi": user, **options})
+    with suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{web}/fsck?{query}", timeout=60) as answer:
+        answer.read()
+
+
+def lines_of(port: int, web: str, log: Path, policy: str = "IDC_NONE") -> list[str]:
     """Runs the program; the lines that it left, from `allowed=` on."""
     with ExitStack() as stack:
         actors = Actors(stack, port, policy)
         program(actors)
+        for user in ("root", "alice"):
+            for name in ("e", "missing", "private", "a=b c=d\t"):
+                check(web, user, path=actors.root.at(name), files="1")
+            check(web, user, path=actors.root.at("e"), listcorruptfileblocks="1")
+            check(web, user, path="/", blockId="blk_1 nothing")
         last = actors.root.at("the-last-line")
         actors.root.call("getFileInfo", src=last)
         until(lambda: last in log.read_text(errors="replace"), "the log has everything")
@@ -153,15 +222,16 @@ def _of(folder: str, text: str) -> Iterator[str]:
 @pytest.mark.peers
 def test_the_same_calls_leave_the_same_lines(mini: MiniCluster, stock_hdfs: StockHdfs) -> None:
     assert stock_hdfs.namenode is not None
-    theirs = lines_of(stock_hdfs.port, stock_hdfs.namenode.log, "HOT")
-    ours = lines_of(mini.rpc_port, mini.folder / "audit.log")
+    web = f"http://{HOST}:{stock_hdfs.http_port}"
+    theirs = lines_of(stock_hdfs.port, web, stock_hdfs.namenode.log, "HOT")
+    ours = lines_of(mini.rpc_port, mini.http_url, mini.folder / "audit.log")
     assert list(difflib.unified_diff(theirs, ours, "stock", "ours", n=2, lineterm="")) == []
     assert len(ours) > 150
 
 
 def test_each_line_is_one_line_with_all_fields(mini: MiniCluster) -> None:
     log = mini.folder / "audit.log"
-    found = lines_of(mini.rpc_port, log)
+    found = lines_of(mini.rpc_port, mini.http_url, log)
     fields = ["allowed", "ugi", "ip", "cmd", "src", "dst", "perm", "proto"]
     assert all([field.partition("=")[0] for field in line.split("\t")] == fields for line in found)
     assert all(OUR_PREFIX.match(line) for line in log.read_text().splitlines())

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from aiohttp import web
 
 from seamlessfs.model.errors import SeamlessError
+from seamlessfs.namenode.audit import audit_check
+from seamlessfs.namenode.audit_file import AuditFile
 from seamlessfs.namenode.core import Core, mono_ms
 from seamlessfs.namenode.fsck.check import Fsck
 from seamlessfs.namenode.fsck.lost_found import LostFound
@@ -20,7 +22,7 @@ RUNNING_MAX = 4
 CONTENT_TYPE = "text/plain; charset=utf-8"
 
 
-def fsck_page(core: Core, users: Users, lost_found: LostFound) -> Page:
+def fsck_page(core: Core, users: Users, lost_found: LostFound, audit: AuditFile | None) -> Page:
     """A page whose query is what stock's tool sends. Who asks is who it says it is, as on the client port."""
     running = 0
 
@@ -44,6 +46,8 @@ def fsck_page(core: Core, users: Users, lost_found: LostFound) -> Page:
             principal = users.principal(options.user, None, remote, mono_ms())
         except SeamlessError as error:
             return plain(f"{error}\n", 403)
+        if audit is not None:
+            audit_check(audit, principal, remote, options.path, options.block_ids or ())
         return Streamed(counted(Fsck(core, principal, options, lost_found).run()), CONTENT_TYPE)
 
     return page
