@@ -11,16 +11,22 @@ import importlib
 import io
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
+from seamlessfs.cli.admin import dfsadmin, fsck, getconf, storagepolicies
 from seamlessfs.cli.dfs.item import UsageError, absolute, authority_and_path
 from seamlessfs.cli.dfs.shell import GENERIC, client_options, commands, generic_options
+from seamlessfs.cli.generic import Generic, parse
 from seamlessfs.cli.main import COMMANDS, parser
+from seamlessfs.client.admin import NamenodeAdmin
 from seamlessfs.client.client import Client
-from seamlessfs.model.errors import SeamlessError
+from seamlessfs.client.options import ClientOptions
+from seamlessfs.model.errors import ConfigurationError, SeamlessError
 
 SHELLS = ("bash", "zsh")
 PATHS_MAX = 500
@@ -40,6 +46,18 @@ _seamlessfs() {
 complete -o nospace -o default -F _seamlessfs seamlessfs
 """
 ZSH = f"autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n{BASH}"
+
+TOOL_OPTIONS = ("-fs", "-conf", "-D", "-user")
+TOOLS: Mapping[str, Callable[[Sequence[str]], Sequence[str]]] = MappingProxyType(
+    {
+        "dfsadmin": dfsadmin.offered,
+        "fsck": fsck.offered,
+        "storagepolicies": storagepolicies.offered,
+        "getconf": getconf.offered,
+        "groups": lambda words: ("-help",),
+    }
+)
+"""The administrator's tools: what can follow the words behind their generic options."""
 
 FROM_HERE = ("put", "copyFromLocal", "moveFromLocal", "appendToFile")
 TO_HERE = ("get", "copyToLocal", "getmerge", "moveToLocal")
@@ -90,7 +108,9 @@ def _candidates(words: list[str], last: str) -> Iterable[str]:
         return _whole(COMMANDS, last)
     if words[0] == "dfs":
         return _of_dfs(words[1:], last)
-    if words[0] == "where" and not last.startswith("-"):
+    if words[0] in TOOLS:
+        return _of_tool(words[0], words[1:], last)
+    if words[0] in ("where", "explain") and not last.startswith("-"):
         return _of_where(words[1:], last)
     return _whole(_words_of_help(words[0]), last) if words[0] in COMMANDS else []
 
@@ -126,7 +146,7 @@ def _of_dfs(words: list[str], last: str) -> Iterable[str]:
     if last.startswith("-"):
         return _whole(table[name].flags(), last)
     here = (name in FROM_HERE and not arguments) or (name in TO_HERE and arguments)
-    return [] if here else _paths(generic, last)
+    return [] if here else _paths(partial(_dfs_options, generic), last)
 
 
 def _of_where(words: list[str], last: str) -> Iterable[str]:
@@ -134,21 +154,57 @@ def _of_where(words: list[str], last: str) -> Iterable[str]:
         generic, _ = generic_options(words)
     except UsageError:
         return []
-    return _paths(generic, last)
+    return _paths(partial(_dfs_options, generic), last)
 
 
-def _paths(generic: dict[str, Any], last: str) -> Iterator[str]:
-    """Paths of the cluster that begin so; directories with a slash at the end."""
+def _of_tool(tool: str, words: list[str], last: str) -> Iterable[str]:
+    """What follows one of the administrator's tools."""
+    try:
+        generic = parse(words)
+    except ConfigurationError:  # an option that lacks its value
+        return []
+    if generic.words[-1:] == ("-path",):
+        return _paths(partial(_tool_options, generic), last)
+    if generic.words[-1:] == ("-policy",):
+        return _whole(_policies(generic), last)
+    offered = TOOLS[tool](generic.words)
+    if tool == "fsck" and not last.startswith("-"):
+        return _paths(partial(_tool_options, generic), last)
+    before = () if generic.words else TOOL_OPTIONS
+    return _whole([*offered, *before, "--json"], last)
+
+
+def _policies(generic: Generic) -> list[str]:
+    with contextlib.suppress(SeamlessError, OSError), Client(_hasty(generic.client_options())) as client:
+        return [policy.name for policy in NamenodeAdmin(client).fetch_policies()]
+    return []
+
+
+def _dfs_options(generic: dict[str, Any], authority: str) -> ClientOptions:
+    return client_options({**generic, "fs": authority} if authority else generic)
+
+
+def _tool_options(generic: Generic, authority: str) -> ClientOptions:
+    return (replace(generic, fs=authority) if authority else generic).client_options()
+
+
+def _hasty(options: ClientOptions) -> ClientOptions:
+    return replace(options, connect_timeout_s=TIMEOUT_S, call_timeout_s=TIMEOUT_S)
+
+
+def _paths(connect: Callable[[str], ClientOptions], last: str) -> Iterator[str]:
+    """Paths of the cluster that begin so; directories with a slash at the end.
+
+    Args:
+        connect: how to reach the cluster that a word names by its URL, or the one of the options for "".
+    """
     authority, path = authority_and_path(last)
     start = path.rpartition("/")[2]
     shown = last.removesuffix(start)
-    if not authority.endswith("://") and authority:
-        generic = {**generic, "fs": authority}
-    with contextlib.suppress(SeamlessError, OSError):
-        options = replace(client_options(generic), connect_timeout_s=TIMEOUT_S, call_timeout_s=TIMEOUT_S)
-        with Client(options) as client:
-            entries = client.listing(absolute(client, path.removesuffix(start)))
-            matching = (one for one in entries if one.name.startswith(start.encode()))
-            for status in islice(matching, PATHS_MAX):
-                name = quoted(shown + status.name.decode(errors="replace"))
-                yield name + ("/" if status.is_directory else " ")
+    named = "" if authority.endswith("://") else authority
+    with contextlib.suppress(SeamlessError, OSError), Client(_hasty(connect(named))) as client:
+        entries = client.listing(absolute(client, path.removesuffix(start)))
+        matching = (one for one in entries if one.name.startswith(start.encode()))
+        for status in islice(matching, PATHS_MAX):
+            name = quoted(shown + status.name.decode(errors="replace"))
+            yield name + ("/" if status.is_directory else " ")

@@ -58,6 +58,7 @@ def test_bash_is_offered_commands_options_and_paths(mini: MiniCluster, folder: s
         f"{mini.port}{folder}/dated.csv ",
     ]
     assert tab(f"{dfs} -cat {folder}/data/a=") == ["b "]
+    assert tab("storagepolicies -sat") == ["-satisfyStoragePolicy "]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,52 @@ def test_paths(mini: MiniCluster, folder: str, typed: str, offered: list[str]) -
     words = typed.format(d=folder).split(" ", 1)
     line = f"seamlessfs {words[0]} -fs hdfs://{mini.namenode_address} {words[1]}"
     assert suggest(line) == [one.format(d=folder) for one in offered]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("-pr", ["-printTopology "]),
+        ("-report -de", ["-dead ", "-decommissioning "]),
+        ("-report -dead -de", ["-decommissioning "]),
+        ("-safemode e", ["enter "]),
+        ("-safemode ", ["enter ", "leave ", "get ", "wait ", "forceExit ", "--json "]),
+        ("-safemode get e", []),
+        ("-triggerBlockReport -", ["-incremental ", "-namenode ", "--json "]),
+        ("-listOpenFiles -path {d}/da", ["{d}/data/", "{d}/dated.csv ", "{d}/day\\ one/"]),
+        ("-help -metas", ["-metasave "]),
+        ("-getVolumeReport -", ["--json "]),
+        ("-no-such-command -", ["--json "]),
+    ],
+)
+def test_dfsadmin(mini: MiniCluster, folder: str, typed: str, offered: list[str]) -> None:
+    line = f"seamlessfs dfsadmin -fs hdfs://{mini.namenode_address} {typed.format(d=folder)}"
+    assert suggest(line) == [one.format(d=folder) for one in offered]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("fsck {fs} {d}/dated", ["{d}/dated.csv "]),
+        ("fsck {fs} {d} -lo", ["-locations "]),
+        ("fsck {fs} -files {d}/day", ["{d}/day\\ one/"]),
+        ("fsck {fs} -files -fi", []),
+        ("storagepolicies {fs} -set", ["-setStoragePolicy "]),
+        ("storagepolicies {fs} -setStoragePolicy -pa", ["-path "]),
+        ("storagepolicies {fs} -setStoragePolicy -path {d}/dat", ["{d}/data/", "{d}/dated.csv "]),
+        ("storagepolicies {fs} -setStoragePolicy -path {d} -policy IDC_L", ["IDC_LOCAL_2 "]),
+        ("storagepolicies {fs} -listPolicies -", ["--json "]),
+        ("getconf -nam", ["-namenodes "]),
+        ("getconf -confKey fs.t", ["fs.trash.interval "]),
+        ("groups -f", ["-fs "]),
+        ("groups -fs ", []),
+        ("explain {fs} {d}/dated", ["{d}/dated.csv "]),
+        ("explain --js", ["--json "]),
+    ],
+)
+def test_other_tools(mini: MiniCluster, folder: str, typed: str, offered: list[str]) -> None:
+    line = typed.format(fs=f"-fs hdfs://{mini.namenode_address}", d=folder)
+    assert suggest(f"seamlessfs {line}") == [one.format(d=folder) for one in offered]
 
 
 def test_a_home_directory_needs_no_slash(mini: MiniCluster) -> None:

@@ -6,6 +6,7 @@ block report that a datanode refuses. A safe mode action that does not exist pri
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -148,7 +149,7 @@ COMMANDS = {
     "-refreshNodes": Command(
         _refresh_nodes,
         "-refreshNodes",
-        "The namenode reads the topology file again; datanodes that are elsewhere by it move there.",
+        "The namenode reads the topology, the include and the exclude file again: datanodes move, leave, come back.",
     ),
     "-printTopology": Command(_print_topology, "-printTopology", "The racks, with the datanodes in each."),
     "-getDatanodeInfo": Command(
@@ -234,6 +235,20 @@ def _run(call: AdminCall) -> int:
         call.print_usage()
         return FAILED
     return command.run(call)
+
+
+def offered(words: Sequence[str]) -> Sequence[str]:
+    """Words that can follow these, for completion: commands, then what a command's usage names."""
+    if not words:
+        return (*COMMANDS, "-help")
+    if words[0] == "-help":
+        return tuple(COMMANDS)
+    command = COMMANDS.get(words[0])
+    if command is None or len(words) > command.most:
+        return ()
+    rest = re.sub(r"<[^>]*>", "", command.usage.removeprefix(words[0]))
+    found = re.findall(r"(?<!\w)-\w+|(?<=\| )\w+|\w+(?= \|)|(?<=\[)\w+", rest)
+    return tuple(word for word in dict.fromkeys(found) if word not in words)
 
 
 def _overview() -> str:

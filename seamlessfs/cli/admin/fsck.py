@@ -90,6 +90,11 @@ def _run(call: AdminCall) -> int:
     return _ask(call, path or "/", asked)
 
 
+def offered(words: Sequence[str]) -> Sequence[str]:
+    """Options that can follow these words, for completion."""
+    return tuple(option for option in (*FLAGS, LIST, BLOCK, "-help") if option not in words)
+
+
 def _ask(call: AdminCall, path: str, asked: list[tuple[str, str]]) -> int:
     absolute = path if path.startswith("/") else f"/user/{call.user}/{path}".rstrip("/")
     try:

@@ -90,6 +90,13 @@ def _run(call: AdminCall) -> int:
     return 0
 
 
+def offered(words: Sequence[str]) -> Sequence[str]:
+    """Words that can follow these, for completion: commands, then names of properties."""
+    if words:
+        return tuple(DEFAULTS) if words[-1] == "-confKey" else ()
+    return (*COMMANDS, "-confKey", "-help")
+
+
 def _usage() -> str:
     rows = "\n".join(f"\t[{name}]\t{what}" for name, (_, _, what) in COMMANDS.items())
     return (

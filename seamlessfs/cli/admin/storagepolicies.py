@@ -119,6 +119,13 @@ def _run(call: AdminCall) -> int:
         return REFUSED
 
 
+def offered(words: Sequence[str]) -> Sequence[str]:
+    """Words that can follow these, for completion: commands, then the options that one needs."""
+    if not words or words[0] == "-help":
+        return (*COMMANDS, *(() if words else ("-help",)))
+    return tuple(option for option in COMMANDS.get(words[0], (None, ()))[1] if option not in words)
+
+
 def _usage(name: str) -> str:
     return " ".join((name, *(f"{option} <{option[1:]}>" for option in COMMANDS[name][1])))
 
