@@ -51,8 +51,14 @@ class NamenodeSettings(BaseModel):
     trash_interval_min: int = Field(
         0,
         ge=0,
-        description="Minutes that what shells delete stays in the trash at least, twice as long at most "
-        "(fs.trash.interval); 0: deleted at once.",
+        description="Minutes that what shells delete stays in the trash at least, and a checkpoint interval longer at "
+        "most (fs.trash.interval); 0: deleted at once.",
+    )
+    trash_checkpoint_interval_min: int = Field(
+        0,
+        ge=0,
+        description="Minutes between looks at all trashes (fs.trash.checkpoint.interval); 0, or more than the trash "
+        "interval: as long as that.",
     )
     permissions_enabled: bool = Field(True, description="Whether permissions are checked (dfs.permissions.enabled).")
     superuser: str = Field("", description="User who may do everything; empty: the user that runs the namenode.")

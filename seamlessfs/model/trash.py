@@ -1,7 +1,7 @@
 """The trash of a home directory: `.Trash/Current`, and checkpoints of it that are named by their time.
 
-What is deleted is moved to `Current` under its whole path. From time to time `Current` becomes a checkpoint, and
-checkpoints older than the trash interval are deleted; so a file stays for one interval at least, two at most.
+What is deleted is moved to `Current` under its whole path. Once in a checkpoint interval `Current` becomes a
+checkpoint, and those older than the trash interval are deleted: a file stays for the one at least, for both at most.
 """
 
 from __future__ import annotations

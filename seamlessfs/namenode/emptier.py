@@ -1,8 +1,8 @@
 """Empties the trashes of all users: what the namenode does where it tells clients to keep a trash.
 
-At every multiple of the trash interval, as in HDFS: checkpoints that are older than the interval are deleted, then
-`Current` becomes a checkpoint. Each is one operation of its own for the writer, and directories are read a page at a
-time, so nobody waits for it; what was deleted is reaped like anything else.
+At every multiple of the checkpoint interval, as in HDFS: checkpoints that are older than the trash interval are
+deleted, then `Current` becomes a checkpoint. Each is one operation of its own for the writer, and directories are read
+a page at a time, so nobody waits for it; what was deleted is reaped like anything else.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Emptier:
         self.core = core
         self._clock = clock
         self._wait = wait
-        self._interval_ms = core.settings.trash_interval_min * 60_000
+        self._kept_ms = core.settings.trash_interval_min * 60_000
+        checkpoint_ms = core.settings.trash_checkpoint_interval_min * 60_000
+        self._interval_ms = checkpoint_ms if 0 < checkpoint_ms <= self._kept_ms else self._kept_ms
 
     async def run(self) -> None:
         while self._interval_ms:
@@ -61,7 +63,7 @@ class Emptier:
         async for entry in self._entries(root):
             name = _name(entry)
             has_current |= name == CURRENT
-            if is_expired(name, now_ms, self._interval_ms):
+            if is_expired(name, now_ms, self._kept_ms):
                 await self._delete(f"{root}/{name}")
         if has_current:
             await self._make_checkpoint(root, now_ms)

@@ -116,6 +116,29 @@ async def test_rounds_are_at_multiples_of_the_interval_and_not_in_safe_mode(core
     assert names(core, "/user/ann/.Trash") == ["261130130000"]
 
 
+@pytest.mark.parametrize(("checkpoint_min", "wait_min"), [(15, 13), (60, 43), (61, 43), (0, 43)])
+async def test_checkpoints_may_be_made_more_often_than_they_expire(
+    core: Core, checkpoint_min: int, wait_min: int
+) -> None:
+    core.settings = core.settings.model_copy(update={"trash_checkpoint_interval_min": checkpoint_min})
+    clock = [NOON + 17 * MINUTE_MS]
+    made: list[list[str]] = []
+
+    async def wait(seconds: float) -> None:
+        made.append(names(core, "/user/ann/.Trash"))
+        assert made[1:] or seconds == wait_min * 60
+        clock[0] += int(seconds * 1000) + 1
+        await make(core, "/user/ann/.Trash/Current")
+        if len(made) == 8:
+            raise asyncio.CancelledError
+
+    await make(core, "/user/ann/.Trash")
+    with pytest.raises(asyncio.CancelledError):
+        await Emptier(core, clock=lambda: clock[0], wait=wait).run()
+    assert made[1][0].startswith("2611301230" if checkpoint_min == 15 else "2611301300")
+    assert max(map(len, made)) == (4 if checkpoint_min == 15 else 1)
+
+
 async def test_without_a_trash_nothing_runs(core: Core) -> None:
     core.settings = core.settings.model_copy(update={"trash_interval_min": 0})
 
