@@ -51,6 +51,10 @@ class LoadClient:
         getattr(self, op.kind.value)(op)
 
 
+WRITES = frozenset({Kind.CREATE, Kind.WRITE, Kind.CLOSE, Kind.PUT})
+"""What fails with its stream; after anything else the stream goes on."""
+
+
 class OwnClient(LoadClient):
     """Our library, in an IDC. It repeats its calls, so that what was acknowledged can never be answered otherwise."""
 
@@ -79,7 +83,8 @@ class OwnClient(LoadClient):
         except self.lies as error:
             raise Wrong(f"{op.kind} was answered by {type(error).__name__}: {error}") from error
         except BaseException:
-            self._forget(op.path)
+            if op.kind in WRITES:
+                self._forget(op.path)
             raise
 
     def mkdirs(self, op: Op) -> None:
