@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 
 import pytest
@@ -335,3 +336,12 @@ def test_a_replica_of_a_file_that_is_gone_is_deleted_though_it_was_taken_at_a_qu
     assert world.manager.located == 1
     world.settle()
     assert all(not world.datanodes[uuid].disk for uuid in HOLDERS)
+
+
+def test_blocks_that_were_looked_at_leave_no_memory_behind() -> None:
+    world = World()
+    for _ in range(500):
+        world.adopt(IDC_2_2_SYNC, HOLDERS)
+    assert sys.getsizeof(world.manager.book.dirty) > sys.getsizeof(dict.fromkeys(range(100)))
+    world.run(2_000)
+    assert sys.getsizeof(world.manager.book.dirty) == sys.getsizeof({})
