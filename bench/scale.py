@@ -123,6 +123,7 @@ class Scale:
         self._server.start()
         self._answer_of(self._status)
         self._add("kill -9 to getFileInfo", (time.perf_counter() - began) * 1000, "ms")
+        self._add("kill -9 to getFileInfo, processor", cpu_s(self._server.pid) * 1000, "ms")
         with self._datanodes() as datanodes, ThreadPoolExecutor(1) as reporter:
             report = reporter.submit(datanodes[0].give_report)
             self._answer_of(self._places)
