@@ -179,9 +179,8 @@ class Repairer:
         if opened is not None:
             judged = {index for index in opened.seen if self._book.map.has(known.block.id, index)}
             for index, seen in opened.seen.items():
-                if index in judged:
-                    continue
-                self._judge.judge_committed(self._cluster.storage(index), seen, known)
+                if index not in judged:
+                    self._judge.judge_committed(self._cluster.storage(index), seen, known)
             silent = tuple(index for index in opened.pipeline if not self._book.map.has(known.block.id, index))
             if silent:
                 self._arriving[known.block.id] = _Arriving(silent)
