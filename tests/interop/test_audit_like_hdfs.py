@@ -189,11 +189,16 @@ def _for_administrators(actors: Actors) -> None:
             attempt(partial(rpc.call, method, messages.request(), protocol))
 
 
-def check(web: str, user: str, **options: str) -> None:
-    """Asks for what `fsck` asks for."""
-    query = urllib.parse.urlencode({"ugi": user, **options})
+def check(web: str, log: Path, user: str, **options: str) -> None:
+    """Asks for what `fsck` asks for, and waits for its line: stock writes it after it has answered."""
+
+    def lines() -> int:
+        return log.read_text(errors="replace").count("cmd=fsck")
+
+    query, before = urllib.parse.urlencode({"ugi": user, **options}), lines()
     with suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{web}/fsck?{query}", timeout=60) as answer:
         answer.read()
+    until(lambda: lines() > before, "the line of the check")
 
 
 def lines_of(port: int, web: str, log: Path, policy: str = "IDC_NONE") -> list[str]:
@@ -203,9 +208,9 @@ def lines_of(port: int, web: str, log: Path, policy: str = "IDC_NONE") -> list[s
         program(actors)
         for user in ("root", "alice"):
             for name in ("e", "missing", "private", "a=b c=d\t"):
-                check(web, user, path=actors.root.at(name), files="1")
-            check(web, user, path=actors.root.at("e"), listcorruptfileblocks="1")
-            check(web, user, path="/", blockId="blk_1 nothing")
+                check(web, log, user, path=actors.root.at(name), files="1")
+            check(web, log, user, path=actors.root.at("e"), listcorruptfileblocks="1")
+            check(web, log, user, path="/", blockId="blk_1 nothing")
         last = actors.root.at("the-last-line")
         actors.root.call("getFileInfo", src=last)
         until(lambda: last in log.read_text(errors="replace"), "the log has everything")
