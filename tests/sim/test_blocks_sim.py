@@ -10,6 +10,9 @@ import pytest
 
 from seamlessfs.blocks.policy import BlockFacts, wants
 from seamlessfs.blocks.settings import BlockSettings
+from seamlessfs.model.cluster import AdminState
+from seamlessfs.model.host_lists import HostLists, ListedHost
+from seamlessfs.model.ids import DatanodeUuid
 from seamlessfs.model.policy import IDC_2_2_ASYNC, IDC_2_2_SYNC, IDC_LOCAL_2, IDC_NONE
 from tests.support.blocks_world import World
 
@@ -21,13 +24,14 @@ SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else [11, 12, 13]
 
 
 class Storm:
-    """Random writes, deletes, kills, returns and broken sources, checked after every step."""
+    """Random writes, deletes, kills, returns, broken sources and datanodes to leave, checked after every step."""
 
     def __init__(self, seed: int, idcs: int, racks: int, nodes: int) -> None:
         print(f"seed {seed}, {idcs} IDCs x {racks} racks x {nodes} datanodes")
         self.world = World(idcs, racks, nodes, seed=seed, settings=SETTINGS)
         self.rng = self.world.rng
         self.blocks: list[BlockFacts] = []
+        self.leaving: list[str] = []
 
     def step(self) -> None:
         action = self.rng.random()
@@ -42,6 +46,8 @@ class Storm:
             self.world.connect(self.rng.choice(down))
         elif action < 0.9:
             self.world.broken = set(self.rng.sample(sorted(self.world.datanodes), 2))
+        elif action < 0.93:
+            self.exclude(self.rng.sample(sorted(self.world.datanodes), self.rng.randrange(3)))
         before = self.copies()
         seen = len(self.world.deleted), len(self.world.transfers)
         self.world.step()
@@ -51,6 +57,12 @@ class Storm:
     def write(self) -> None:
         ip = self.rng.choice([node.id.ip for node in self.world.datanodes.values()])
         self.blocks.append(self.world.write(self.rng.choice(POLICIES), ip, length=self.rng.randrange(1, 1 << 22)))
+
+    def exclude(self, uuids: list[str]) -> None:
+        """These datanodes are to leave, and no others."""
+        self.leaving = uuids
+        listed = frozenset(ListedHost(self.world.datanodes[uuid].id.ip) for uuid in uuids)
+        self.world.manager.membership.replace(HostLists(excluded=listed))
 
     def copies(self) -> dict[int, dict[str, int]]:
         return {facts.block.id: self.world.spread(facts) for facts in self.blocks}
@@ -84,11 +96,26 @@ class Storm:
         for uuid, node in self.world.datanodes.items():
             if not node.up:
                 self.world.connect(uuid)
+        self.pay()
+        self.check_left()
+        self.exclude([])
+        self.pay()
+
+    def pay(self) -> None:
         for _ in range(120):
             self.world.run(2_000)
             if not self.world.manager.owed():
                 break
         self.world.run(20_000)
+
+    def check_left(self) -> None:
+        """Whoever was to leave is done, and every block has all that it wants without them."""
+        for uuid in self.leaving:
+            assert self.world.manager.cluster.node(DatanodeUuid(uuid)).admin is AdminState.DECOMMISSIONED, uuid
+        for facts in self.blocks:
+            staying = set(self.world.holders(facts)) - set(self.leaving)
+            assert self.world.manager.verdict(facts).satisfied, (facts, staying)
+            assert len(staying) >= facts.replication, (facts, staying)
 
     def check_quiet(self) -> None:
         """2+2 on distinct racks, nothing too much, nothing owed, nothing under way."""
