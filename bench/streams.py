@@ -37,6 +37,7 @@ READS_OF_A_STREAM = 4
 SYNCED_FILES = 20
 SYNCED_FOLDER = f"{ROOT}/synced"
 PIECE_BYTES = 4 * MIB
+WARM_TIMES = 3
 QUICK = 8
 """A quick run does this part of everything."""
 
@@ -112,8 +113,8 @@ class Data:
         """As much as a few samples of each kind: compilers have seen what will be measured."""
         folder, shape = f"{ROOT}/warm", amount.of_a_stream(max(STREAMS))
         for server in self._servers:
-            for replicas in REPLICAS:
-                self._java.write(server.authority, folder, replication=replicas, **shape)
+            for _ in range(WARM_TIMES // self._part or 1):
+                self._java.write(server.authority, folder, replication=max(REPLICAS), **shape)
             self._java.read(server.authority, folder, times=amount.reads, **shape)
         self._clear(folder)
 
