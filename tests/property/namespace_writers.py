@@ -62,7 +62,7 @@ class WriterModel(Model):
             return None
         before = node.blocks[-2] if len(node.blocks) > 1 else None
         matches = before is None if previous is None else before is not None and previous.names(before)
-        if not matches or last.length or last.state != "open":
+        if not matches or last.length or last.state == "complete":
             raise RemoteIOError
         return last
 

@@ -5,6 +5,7 @@ Right after a call is the same disk with fewer acknowledgements.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from tests.support.faulty_calls import CHANGES, Fault, FaultyCalls
 
 HOST = "127.1.1.1"
 CALLS_MAX = 60
+FORKS_MAX = 3
 
 
 class Doomed(NamedTuple):
@@ -33,19 +35,33 @@ class Doomed(NamedTuple):
 
 
 def start_doomed(folder: Path, fault: Fault) -> Doomed:
-    told, tell = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.close(told)
+    """A fork of this process, which may have threads of gRPC's: one that does not tell its port is made again."""
+    for _ in range(FORKS_MAX):
+        told, tell = os.pipe()
+        pid = os.fork()
+        if not pid:
+            gc.disable()  # what it inherits belongs to threads that it has not
+            os.close(told)
+            _be_doomed(folder, fault, tell)
+        os.close(tell)
+        with os.fdopen(told) as port:
+            line = port.readline()
+        if line:
+            return Doomed(pid, HOST, int(line))
+        _, status = os.waitpid(pid, 0)
+    raise AssertionError(f"the node of {folder} does not start: it ended with status {status}")
+
+
+def _be_doomed(folder: Path, fault: Fault, tell: int) -> None:
+    """Never returns into the test of the parent."""
+    try:
         with FaultyCalls(folder) as calls:
             node = TransferNode(folder, HOST)
             calls.arm(fault)
             os.write(tell, f"{node.port}\n".encode())
             signal.pause()
-        os._exit(0)
-    os.close(tell)
-    with os.fdopen(told) as port:
-        return Doomed(pid, HOST, int(port.readline()))
+    finally:
+        os._exit(1)
 
 
 def end(doomed: Doomed, outcome: Outcome) -> bool:
