@@ -22,14 +22,17 @@ def load_host_lists(
 
     Returns:
         The lists, and the names that have no address. They are in no list: a machine that is gone for good, and its
-        name with it, must not keep a namenode from starting.
+        name with it, must not keep a namenode from starting. An include file without a name admits everybody, one
+        whose names all have no address nobody.
 
     Raises:
         ConfigurationError: a file cannot be read, or a port in it is none; the message names the file.
     """
     unknown: list[str] = []
     included = frozenset(_hosts(include, resolve, unknown))
-    return HostLists(included, frozenset(_hosts(exclude, resolve, unknown))), tuple(unknown)
+    restricted = bool(included or unknown)
+    excluded = frozenset(_hosts(exclude, resolve, unknown))
+    return HostLists(included if restricted else None, excluded), tuple(unknown)
 
 
 def _hosts(file: Path | None, resolve: Callable[[str], str], unknown: list[str]) -> Iterator[ListedHost]:

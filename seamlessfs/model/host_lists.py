@@ -23,15 +23,15 @@ class HostLists:
     """The include and the exclude list (dfs.hosts, dfs.hosts.exclude).
 
     Attributes:
-        included: who may register; empty: everybody.
+        included: who may register; None: everybody.
         excluded: who is decommissioned, if it may register.
     """
 
-    included: frozenset[ListedHost] = frozenset()
+    included: frozenset[ListedHost] | None = None
     excluded: frozenset[ListedHost] = frozenset()
 
     def admits(self, who: DatanodeId) -> bool:
-        return not self.included or _names(self.included, who)
+        return self.included is None or _names(self.included, who)
 
     def dismisses(self, who: DatanodeId) -> bool:
         return _names(self.excluded, who)

@@ -265,7 +265,7 @@ class ControlService(pb_grpc.ControlServicer):
         self.send_all(pb.FromNamenode(topology=self._topology()))
         for session in moved:
             session.end()
-        lengths = f"{len(lists.included)}/{len(lists.excluded)}"
+        lengths = f"{'all' if lists.included is None else len(lists.included)}/{len(lists.excluded)}"
         event(LOG, "places_replaced", rules=len(fresh.rules), included_excluded=lengths, datanodes_moved=len(moved))
 
     def send_all(self, message: pb.FromNamenode) -> None:

@@ -31,7 +31,7 @@ def exclude(world: World, *uuids: str) -> None:
 
 
 def include(world: World, *uuids: str) -> None:
-    world.manager.membership.replace(HostLists(included=listed(world, *uuids)))
+    world.manager.membership.replace(HostLists(included=listed(world, *uuids) if uuids else None))
 
 
 def listed(world: World, *uuids: str) -> frozenset[ListedHost]:

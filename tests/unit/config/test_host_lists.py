@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from seamlessfs.config.host_lists import load_host_lists
+from seamlessfs.model.cluster import DatanodeId
 from seamlessfs.model.errors import ConfigurationError
 from seamlessfs.model.host_lists import HostLists, ListedHost
+from seamlessfs.model.ids import DatanodeUuid
 
 
 def resolve(name: str) -> str:
@@ -23,7 +25,7 @@ def included(text: str, folder: Path) -> tuple[set[tuple[str, int]], tuple[str, 
     file.write_text(text)
     lists, unknown = load_host_lists(file, None, resolve)
     assert not lists.excluded
-    return set(lists.included), unknown
+    return set(lists.included or ()), unknown
 
 
 @pytest.mark.parametrize(
@@ -45,8 +47,20 @@ def test_a_name_without_address_is_in_no_list(tmp_path: Path) -> None:
     assert included("10.0.0.1 gone gone:9866", tmp_path) == ({("10.0.0.1", 0)}, ("gone", "gone:9866"))
 
 
+def test_names_that_all_have_no_address_admit_nobody(tmp_path: Path) -> None:
+    """Names cannot be looked up for a while: that must not open the cluster to everybody."""
+    (tmp_path / "in").write_text("gone")
+    lists, unknown = load_host_lists(tmp_path / "in", None, resolve)
+    assert (lists.included, unknown) == (frozenset(), ("gone",))
+    assert not lists.admits(DatanodeId(DatanodeUuid("u"), "10.0.0.1", "h", 9866, 0, 9867))
+
+
 def test_without_files_everybody_may_come(tmp_path: Path) -> None:
-    assert load_host_lists(None, None) == (HostLists(), ())
+    (tmp_path / "in").write_text("# nobody is named\n")
+    for include in (None, tmp_path / "in"):
+        lists, _ = load_host_lists(include, None)
+        assert lists == HostLists()
+        assert lists.admits(DatanodeId(DatanodeUuid("u"), "10.0.0.1", "h", 9866, 0, 9867))
 
 
 def test_both_files_are_read(tmp_path: Path) -> None:
