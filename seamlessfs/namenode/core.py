@@ -21,7 +21,7 @@ from seamlessfs.config.namenode import NamenodeSettings
 from seamlessfs.model.block import Block
 from seamlessfs.model.cluster import DatanodeInfo, Location
 from seamlessfs.model.errors import AccessDenied, Retriable
-from seamlessfs.model.ids import BlockId, InodeId, PolicyId
+from seamlessfs.model.ids import BlockId, InodeId, PolicyId, Txid
 from seamlessfs.model.policy import PlacementPolicy
 from seamlessfs.model.principal import Principal
 from seamlessfs.namenode.events import event
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
+REACHED_MAX = 1 << 16
 
 
 def wall_ms() -> int:
@@ -131,6 +132,9 @@ class Core:
             self._moves_again,
         )
         self._accessed: dict[InodeId, asyncio.Future[None]] = {}
+        self._reached: set[InodeId] = set()
+        """Directories below the root, as of the batch `_reached_at`: of many blocks few are looked up."""
+        self._reached_at = Txid(0)
         self._asked_at_ms: dict[BlockId, int] = {}
         """Since when the writer of a block has been asking whether it is ready."""
 
@@ -227,14 +231,17 @@ class Core:
 
     def facts(self, block_id: BlockId) -> BlockFacts | None:
         """What the namespace says about a block, or None: it has no such block."""
-        return self.facts_in(self.view(), block_id)
+        view = self.view()
+        if view.txid != self._reached_at or len(self._reached) > REACHED_MAX:
+            self._reached_at, self._reached = view.txid, set()
+        return self.facts_in(view, block_id, self._reached)
 
-    def facts_in(self, view: ReadView, block_id: BlockId) -> BlockFacts | None:
+    def facts_in(self, view: ReadView, block_id: BlockId, reached: set[InodeId] | None = None) -> BlockFacts | None:
         """As `facts`, as of one view."""
         record = self.namespace.block(view, block_id)
         if record is None:
             return None
-        file = self.namespace.file(view, record.inode_id)
+        file = self.namespace.file(view, record.inode_id, reached)
         if file is None:
             return None
         return BlockFacts(

@@ -121,9 +121,13 @@ class Namespace:
         names = tree.names_of(view, inode_id)
         return None if names is None else join(names)
 
-    def file(self, view: ReadView, inode_id: InodeId) -> File | None:
-        """The file's record, if its chain reaches the root: stamp, replication, blocks, holder."""
-        return reading.file_by_id(view, inode_id)
+    def file(self, view: ReadView, inode_id: InodeId, reached: set[InodeId] | None = None) -> File | None:
+        """The file's record, if its chain reaches the root: stamp, replication, blocks, holder.
+
+        Args:
+            reached: what earlier calls on the same view have found of that, and this one adds to.
+        """
+        return reading.file_by_id(view, inode_id, reached)
 
     def block(self, view: ReadView, block_id: BlockId) -> BlockRecord | None:
         return reading.block(view, block_id)

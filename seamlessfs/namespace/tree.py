@@ -157,16 +157,24 @@ def names_of(view: ReadView, inode_id: InodeId) -> list[bytes] | None:
     return names
 
 
-def inode_by_id(view: ReadView, inode_id: InodeId) -> Inode | None:
-    """The inode, if its chain reaches the root."""
+def inode_by_id(view: ReadView, inode_id: InodeId, reached: set[InodeId] | None = None) -> Inode | None:
+    """The inode, if its chain reaches the root.
+
+    Args:
+        reached: directories of this view that are known to reach it; grows.
+    """
     pointer = view.get(keys.inode(inode_id))
     value = None if pointer is None else view.get(keys.entry_of_pointer(pointer))
     if pointer is None or value is None:
         return None
     record = decode_inode(value)
     parent, _ = keys.read_pointer(pointer)
-    reachable = inode_id == ROOT_INODE_ID or names_of(view, parent) is not None
-    return record if record.id == inode_id and reachable else None
+    if reached is None or parent not in reached:
+        if inode_id != ROOT_INODE_ID and names_of(view, parent) is None:
+            return None
+        if reached is not None:
+            reached.add(parent)
+    return record if record.id == inode_id else None
 
 
 def unchecked_entry(view: ReadView, inode_id: InodeId) -> tuple[bytes, Inode] | None:

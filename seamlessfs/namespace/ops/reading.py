@@ -270,9 +270,9 @@ def block(view: ReadView, block_id: BlockId) -> BlockRecord | None:
     return None if value is None else _decode_block(block_id, value)
 
 
-def file_by_id(view: ReadView, inode_id: InodeId) -> File | None:
-    """The file, if its chain reaches the root."""
-    record = tree.inode_by_id(view, inode_id)
+def file_by_id(view: ReadView, inode_id: InodeId, reached: set[InodeId] | None = None) -> File | None:
+    """The file, if its chain reaches the root; `reached` as in `tree.inode_by_id`."""
+    record = tree.inode_by_id(view, inode_id, reached)
     return record if isinstance(record, File) else None
 
 
