@@ -221,6 +221,8 @@ class ReplicaStore(ReplicaMap):
             if replica is None or replica.writer is not writer:
                 raise ReplicaNotFound(f"Replica {writer} was taken away from its writer")
             replica.state = writer.state = ReplicaState.RBW
+            block = Block(writer.block_id, writer.generation_stamp)
+            self.tell(ReplicaChange(ChangeKind.RECEIVING, writer.volume.storage_id, block))
         writer.acknowledge(writer.on_disk_bytes)
         writer.close()
 

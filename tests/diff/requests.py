@@ -127,6 +127,8 @@ def _datanodes(name: str, refs: Iterable[Ref], slots: Slots) -> list[Any]:
             continue
         if name == "storageIDs":
             found += located.storageIDs
+        elif name == "excludeNodes":
+            found += located.locs[:1]  # as many on both sides, though stock may have found fewer for the block
         else:
-            found += [node if name == "excludeNodes" else node.id for node in located.locs]
+            found += [node.id for node in located.locs]
     return found

@@ -10,6 +10,7 @@ import pytest
 from scripted_mirror import ScriptedMirror
 
 from seamlessfs.datanode.open_pipelines import PIPELINES_MAX, OpenPipelines
+from seamlessfs.datanode.replica import ChangeKind, ReplicaChange
 from seamlessfs.model.block import Block, Checksum, ExtendedBlock, ReplicaState
 from seamlessfs.model.cluster import DatanodeInfo, Link
 from seamlessfs.model.ids import BlockId, GenerationStamp, PoolId
@@ -126,6 +127,17 @@ def test_a_target_at_home_is_served_from_here(make_node: MakeNode, connect: Any)
     there.server.stop(0.0)
     assert connect(first).ask(transfer(info(new))).status is Status.SUCCESS
     assert_copied(new)
+
+
+def test_a_member_to_be_is_told_of_before_its_pipeline_is_set_up(make_node: MakeNode, connect: Any) -> None:
+    """Its writer may die in between: nobody else would ever ask for the replica, or delete it."""
+    first, new = make_node("127.1.1.1"), make_node("127.1.2.1")
+    told: list[ReplicaChange] = []
+    new.store.add_listener(told.append)
+    written(connect, first)
+    assert connect(first).ask(transfer(info(new))).status is Status.SUCCESS
+    stamped = Block(BLOCK.block.id, BLOCK.block.generation_stamp)
+    until(lambda: [(one.kind, one.block) for one in told] == [(ChangeKind.RECEIVING, stamped)], "it is told")
 
 
 def test_pipelines_are_forgotten_at_their_end_and_beyond_a_number(make_node: MakeNode, connect: Any) -> None:
