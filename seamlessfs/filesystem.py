@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
-from weakref import WeakSet, finalize
 
 import fsspec
 from fsspec.callbacks import DEFAULT_CALLBACK
@@ -26,7 +25,7 @@ from seamlessfs.client.client import Client
 from seamlessfs.client.file_checksum import ChecksumMode
 from seamlessfs.client.file_reader import FileReader
 from seamlessfs.client.fsspec_bulk import read_files, read_ranges, read_slice
-from seamlessfs.client.fsspec_file import SeamlessFile, wait_for_lent
+from seamlessfs.client.fsspec_file import SeamlessFile
 from seamlessfs.client.fsspec_hdfs import HdfsOperations, describe
 from seamlessfs.client.options import make_options
 from seamlessfs.model.errors import DirectoryNotEmpty, FileAlreadyExists, FileNotFound, IllegalArgument
@@ -68,8 +67,6 @@ class SeamlessFileSystem(HdfsOperations, AbstractFileSystem):  # type: ignore[mi
         if host and port is not None and not host.endswith(f":{port}"):
             authority = f"{host}:{port}"
         self.client = Client(make_options(authority=authority, hadoop_conf_dir=hadoop_conf_dir, user=user, **own))
-        self.lent: WeakSet[SeamlessFile] = WeakSet()
-        finalize(self, wait_for_lent, self.lent)  # at the end of the program: files keep their filesystem until then
 
     @property
     def fsid(self) -> str:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-import threading
-import time
 import uuid
-from functools import partial
 from typing import Any, Protocol
-from weakref import WeakSet
 
 from fsspec.spec import AbstractBufferedFile
 
@@ -16,32 +12,11 @@ from seamlessfs.client.client import Client
 from seamlessfs.client.file_reader import MAP_BYTES_MIN, FileReader
 from seamlessfs.client.file_writer import FileWriter
 
-LET_GO_S = 0.5
-"""Longest wait at the end of a program for files that other threads use."""
-
-LET_GO_POLL_S = 0.002
-
 
 class ClientFilesystem(Protocol):
-    """What a file needs of the filesystem that opened it.
-
-    Attributes:
-        lent: open files that pyarrow's threads read.
-    """
+    """What a file needs of the filesystem that opened it."""
 
     client: Client
-    lent: WeakSet[SeamlessFile]
-
-
-def wait_for_lent(lent: WeakSet[SeamlessFile]) -> None:
-    """Gives pyarrow's threads the time to let go of their files before the interpreter ends.
-
-    A thread of C++ that needs the interpreter for that when it has ended kills the process, after the program's last
-    line and with its result complete (arrow issue 36389): pyarrow waits for none of them.
-    """
-    deadline = time.monotonic() + LET_GO_S
-    while lent and time.monotonic() < deadline:
-        time.sleep(LET_GO_POLL_S)
 
 
 class SeamlessFile(AbstractBufferedFile):  # type: ignore[misc]
@@ -76,8 +51,6 @@ class SeamlessFile(AbstractBufferedFile):  # type: ignore[misc]
             fs, path, mode, block_size or fs.client.options.readahead_bytes, autocommit, cache_type, cache_options, size
         )
         self.kwargs = how
-        if self._reader is not None:  # not through the file, which would then be part of a cycle, and closed late
-            self.cache.fetcher = partial(_fetch, self._reader)
         if mode != "rb":
             self._open_for_writing(**how)
 
@@ -101,7 +74,7 @@ class SeamlessFile(AbstractBufferedFile):  # type: ignore[misc]
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         assert self._reader is not None
-        return _fetch(self._reader, start, end)
+        return self._reader.pread(start, end - start)
 
     def readinto(self, b: Any) -> int:
         """As `read`, straight into the buffer where that is longer than what is read ahead."""
@@ -117,8 +90,6 @@ class SeamlessFile(AbstractBufferedFile):  # type: ignore[misc]
 
         pyarrow looks for this method: what it reads through fsspec then needs no copy.
         """
-        if threading.get_ident() != threading.main_thread().ident:
-            self.fs.lent.add(self)
         length = self.size - self.loc if nbytes is None or nbytes < 0 else nbytes
         if self._reader is None or self.closed or length < MAP_BYTES_MIN:
             return memoryview(self.read(length))
@@ -176,7 +147,3 @@ class SeamlessFile(AbstractBufferedFile):  # type: ignore[misc]
         if not self.autocommit and self._writer is not None:
             self._writer.abort()
             self.fs.client.delete(self._writer.path)
-
-
-def _fetch(reader: FileReader, start: int, end: int) -> bytes:
-    return reader.pread(start, end - start)
