@@ -6,6 +6,7 @@ a program asks for that with `register_hdfs`.
 
 from __future__ import annotations
 
+import atexit
 import datetime
 import hashlib
 import os
@@ -27,6 +28,7 @@ from seamlessfs.client.file_reader import FileReader
 from seamlessfs.client.fsspec_bulk import read_files, read_ranges, read_slice
 from seamlessfs.client.fsspec_file import SeamlessFile
 from seamlessfs.client.fsspec_hdfs import HdfsOperations, describe
+from seamlessfs.client.native_threads import wait_for_native_threads
 from seamlessfs.client.options import make_options
 from seamlessfs.model.errors import DirectoryNotEmpty, FileAlreadyExists, FileNotFound, IllegalArgument
 from seamlessfs.model.status import FileStatus, FileType
@@ -37,6 +39,8 @@ COPY_BYTES = 8 << 20
 
 FSSPEC_OPTIONS = frozenset(("use_listings_cache", "listings_expiry_time", "max_paths", "asynchronous", "loop"))
 """Storage options that fsspec gives to every filesystem and that mean nothing here."""
+
+atexit.register(wait_for_native_threads)
 
 
 class SeamlessFileSystem(HdfsOperations, AbstractFileSystem):  # type: ignore[misc]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import uuid
+from functools import partial
 from typing import Any, Protocol
 
 from fsspec.spec import AbstractBufferedFile
@@ -51,6 +52,8 @@ class SeamlessFile(AbstractBufferedFile):  # type: ignore[misc]
             fs, path, mode, block_size or fs.client.options.readahead_bytes, autocommit, cache_type, cache_options, size
         )
         self.kwargs = how
+        if self._reader is not None:  # not through the file, which would then be part of a cycle, and closed late
+            self.cache.fetcher = partial(_fetch, self._reader)
         if mode != "rb":
             self._open_for_writing(**how)
 
@@ -74,7 +77,7 @@ class SeamlessFile(AbstractBufferedFile):  # type: ignore[misc]
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         assert self._reader is not None
-        return self._reader.pread(start, end - start)
+        return _fetch(self._reader, start, end)
 
     def readinto(self, b: Any) -> int:
         """As `read`, straight into the buffer where that is longer than what is read ahead."""
@@ -147,3 +150,7 @@ class SeamlessFile(AbstractBufferedFile):  # type: ignore[misc]
         if not self.autocommit and self._writer is not None:
             self._writer.abort()
             self.fs.client.delete(self._writer.path)
+
+
+def _fetch(reader: FileReader, start: int, end: int) -> bytes:
+    return reader.pread(start, end - start)

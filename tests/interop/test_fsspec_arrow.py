@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import subprocess
+import sys
 import uuid
+import weakref
 from collections.abc import Iterator
 
 import fsspec
@@ -13,7 +17,21 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 
+from seamlessfs.cli.mini import MiniCluster
 from seamlessfs.filesystem import SeamlessFileSystem
+
+SLOW_TO_LET_GO = """
+import sys, threading, time, fsspec, pyarrow.dataset as ds
+from seamlessfs.client.fsspec_file import SeamlessFile
+close = SeamlessFile.close
+def closed_slowly(file):
+    if threading.current_thread() is not threading.main_thread():
+        time.sleep(0.03)
+    close(file)
+SeamlessFile.close = closed_slowly
+print(ds.dataset(sys.argv[2], filesystem=fsspec.filesystem("seamless", host=sys.argv[1])).to_table().num_rows)
+"""
+"""A program whose last line comes while threads of pyarrow still have its files."""
 
 ROWS = 20_000
 TABLE = pa.table({"month": [row % 12 for row in range(ROWS)], "text": [f"row {row}" for row in range(ROWS)]})
@@ -88,3 +106,29 @@ def test_arrows_filesystem_calls(fs: SeamlessFileSystem, home: str) -> None:
     arrow_fs.delete_dir_contents(f"{home}/d")
     assert fs.ls(f"{home}/d") == []
     assert arrow_fs.get_file_info(f"{home}/none").type == pyarrow.fs.FileType.NotFound
+
+
+def test_a_program_ends_well_while_pyarrows_threads_let_go_of_its_files(mini: MiniCluster) -> None:
+    """Without the wait at its end three of four such programs were killed, after the right answer."""
+    fs = fsspec.filesystem("seamless", host=mini.namenode_address)
+    path = f"/ends-{uuid.uuid4().hex}"
+    ds.write_dataset(TABLE, path, filesystem=fs, format="parquet", partitioning=["month"])
+    for _ in range(3):
+        command = [sys.executable, "-c", SLOW_TO_LET_GO, mini.namenode_address, path]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{ROWS}\n", "")
+    fs.rm(path, recursive=True)
+
+
+def test_a_file_that_nobody_has_any_more_is_closed_at_once(fs: SeamlessFileSystem, home: str) -> None:
+    fs.pipe(f"{home}/file", b"x" * 1000)
+    file = fs.open(f"{home}/file")
+    file.read(10)
+    file.read_buffer(10)
+    reader = weakref.ref(file)
+    gc.disable()
+    try:
+        del file
+        assert reader() is None
+    finally:
+        gc.enable()
