@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from seamlessfs.blocks.commands import InitRecoveryCommand, UpdateReplicaCommand
-from seamlessfs.blocks.recovery_choice import Asked, Cut, Drop, FoundReplica, Whereabouts, choose
+from seamlessfs.blocks.recovery_choice import Asked, AskOlder, Cut, Drop, FoundReplica, Whereabouts, choose
 from seamlessfs.model.block import Block
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, StorageId
 
@@ -97,11 +97,14 @@ class Running(NamedTuple):
 
 @dataclass(slots=True)
 class _Recovery:
-    """`spent`: the answers have been acted upon, in vain: only another attempt helps."""
+    """`spent`: the answers have been acted upon, in vain: only another attempt helps.
+    `stamp_min`: older replicas do not take part.
+    """
 
     block: Block
     recovery_id: GenerationStamp
     length_max: int
+    stamp_min: GenerationStamp
     pipeline: tuple[StorageId, ...]
     others: tuple[StorageId, ...]
     since_ms: int
@@ -191,6 +194,7 @@ class BlockRecoveries:
             block,
             recovery_id,
             length_max,
+            block.generation_stamp,
             tuple(pipeline),
             tuple(others),
             since_ms,
@@ -322,8 +326,14 @@ class BlockRecoveries:
         if uuid in recovery.asked:
             return []
         recovery.asked[uuid] = None
-        block = recovery.block
-        return [InitRecoveryCommand(uuid, storage_id, block.id, block.generation_stamp, recovery.recovery_id)]
+        return [InitRecoveryCommand(uuid, storage_id, recovery.block.id, recovery.stamp_min, recovery.recovery_id)]
+
+    def _ask_older(self, recovery: _Recovery, choice: AskOlder, now_ms: int) -> list[Step]:
+        recovery.stamp_min = choice.stamp_min
+        for replica in choice.replicas:
+            del recovery.asked[replica.uuid]
+        self._enter(recovery, Phase.ASKING, now_ms + self._settings.answer_ms)
+        return [step for replica in choice.replicas for step in self._ask(recovery, replica.uuid, replica.storage_id)]
 
     def _consider(self, recovery: _Recovery, now_ms: int) -> list[Step]:
         """Decides, once everybody who can answer has answered or had the time to."""
@@ -336,7 +346,9 @@ class BlockRecoveries:
         recovery.late += recovery.is_asking and bool(pending)
         answers = [answer for answer in recovery.asked.values() if answer is not None]
         pipeline = {storage_id: where[storage_id] for storage_id in recovery.pipeline}
-        choice = choose(Asked(recovery.block, recovery.length_max, pipeline, answers))
+        choice = choose(Asked(recovery.block, recovery.length_max, recovery.stamp_min, pipeline, answers))
+        if isinstance(choice, AskOlder):
+            return self._ask_older(recovery, choice, now_ms)
         if isinstance(choice, Cut):
             return self._update(recovery, choice, now_ms)
         if isinstance(choice, Drop):

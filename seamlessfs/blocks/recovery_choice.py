@@ -6,6 +6,10 @@ What a writer was told that it is safe (hflush, hsync) has passed every datanode
   - a replica of a process that was started anew (RWR) has all of it too, unless the machine lost power: the longest
     counts, once everybody who may come back has been asked;
   - a datanode of the pipeline that has run all the time and has nothing proves that nobody was told anything.
+
+A replica of an older stamp than the block's missed a change of the pipeline, and does not decide. Before bytes that are
+promised are given up, those of the pipeline are asked all the same: a client may tell a new pipeline before any of its
+datanodes knows of it (hdfs-native does), and then the old replicas are all there is. They are a beginning of the block.
 """
 
 from __future__ import annotations
@@ -58,12 +62,15 @@ class Asked:
     Attributes:
         block: as the namespace has it: its length is what was promised, by a sync or when the pipeline changed.
         length_max: the file's block size.
+        stamp_min: replicas of older stamps were told that they do not take part; the block's stamp, or below it after
+            an AskOlder.
         pipeline: the datanodes that the writer was given, by storage.
         answers: what was found; of datanodes outside the pipeline too.
     """
 
     block: Block
     length_max: int
+    stamp_min: GenerationStamp
     pipeline: dict[StorageId, Whereabouts]
     answers: Sequence[FoundReplica]
 
@@ -93,13 +100,21 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class AskOlder:
+    """These replicas of older stamps are asked to take part, from this stamp on."""
+
+    stamp_min: GenerationStamp
+    replicas: tuple[FoundReplica, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """It cannot be told yet."""
 
     reason: str
 
 
-Choice = Cut | Drop | Wait
+Choice = Cut | Drop | AskOlder | Wait
 
 
 def choose(asked: Asked) -> Choice:
@@ -108,15 +123,18 @@ def choose(asked: Asked) -> Choice:
     usable = [
         answer
         for answer in asked.answers
-        if answer.found and not answer.error and answer.generation_stamp >= block.generation_stamp and answer.length
+        if answer.found and not answer.error and answer.generation_stamp >= asked.stamp_min and answer.length
     ]
     if not usable:
         return _nothing(asked)
     long_enough = [answer for answer in usable if answer.length >= block.length]
     if not long_enough:
+        most = max(answer.length for answer in usable)
         if not _all_is_said(asked, usable):
-            most = max(answer.length for answer in usable)
             return Wait(f"{block.length} bytes are promised, the longest replica has {most}; {_missing(asked.silent)}")
+        older = None if _is_alive(asked, usable) else _older(asked, most)
+        if older is not None:
+            return older
         long_enough = usable
     length = _length(block, long_enough)
     if length is None:
@@ -155,15 +173,37 @@ def _all_is_said(asked: Asked, usable: Sequence[FoundReplica]) -> bool:
     A member that has only an older replica has answered: it missed the change of the pipeline.
     """
     block = asked.block
-    if not asked.pipeline or asked.awaited or any(_in_doubt(answer, block, False) for answer in asked.answers):
+    if not asked.pipeline or asked.awaited or any(_in_doubt(answer, asked) for answer in asked.answers):
         return False
-    members = {where.uuid for where in asked.pipeline.values()}
-    alive = [each for each in usable if each.state is ReplicaState.RBW and each.uuid in members]
-    if any(each.generation_stamp == block.generation_stamp for each in alive):
-        return True
-    return not asked.silent and all(
-        each.state is ReplicaState.RWR or each.generation_stamp > block.generation_stamp for each in usable
+    return _is_alive(asked, usable) or (
+        not asked.silent
+        and all(each.state is ReplicaState.RWR or each.generation_stamp != block.generation_stamp for each in usable)
     )
+
+
+def _is_alive(asked: Asked, usable: Sequence[FoundReplica]) -> bool:
+    """Whether a member of the pipeline has a replica whose process never died."""
+    members = {where.uuid for where in asked.pipeline.values()}
+    return any(
+        each.state is ReplicaState.RBW
+        and each.generation_stamp == asked.block.generation_stamp
+        and each.uuid in members
+        for each in usable
+    )
+
+
+def _older(asked: Asked, most: int) -> AskOlder | None:
+    """The newest of the older replicas in the pipeline that have more than `most` bytes."""
+    members = {where.uuid for where in asked.pipeline.values()}
+    longer = [
+        each
+        for each in asked.answers
+        if each.uuid in members and each.generation_stamp < asked.stamp_min and each.length > most
+    ]
+    if not longer:
+        return None
+    stamp_min = max(each.generation_stamp for each in longer)
+    return AskOlder(stamp_min, tuple(each for each in longer if each.generation_stamp == stamp_min))
 
 
 def _nothing(asked: Asked) -> Choice:
@@ -176,12 +216,12 @@ def _nothing(asked: Asked) -> Choice:
     members = {where.uuid for where in asked.pipeline.values()}
     if not block.length and any(each.uuid in members and _proves_nothing(each, block) for each in asked.answers):
         return Drop()
-    in_doubt = next((answer for answer in asked.answers if _in_doubt(answer, block, answer.uuid in members)), None)
+    in_doubt = next((answer for answer in asked.answers if _in_doubt(answer, asked)), None)
     if in_doubt is not None:
         return Wait(f"datanode {in_doubt.uuid}: {in_doubt.error}")
     if asked.silent or not asked.pipeline:
         return Wait(f"no byte is found, {block.length} are promised; {_missing(asked.silent)}")
-    return Drop()
+    return _older(asked, 0) or Drop()
 
 
 def _proves_nothing(answer: FoundReplica, block: Block) -> bool:
@@ -195,13 +235,9 @@ def _proves_nothing(answer: FoundReplica, block: Block) -> bool:
     return 0 < answer.running_since < block.generation_stamp
 
 
-def _in_doubt(answer: FoundReplica, block: Block, is_member: bool) -> bool:
-    """Whether the datanode may have had bytes all the same: it could not look, or a member has only older ones."""
-    if not answer.error:
-        return False
-    if not answer.found or answer.generation_stamp >= block.generation_stamp:
-        return True
-    return is_member and answer.length > 0
+def _in_doubt(answer: FoundReplica, asked: Asked) -> bool:
+    """Whether the datanode may have had bytes all the same: it could not look."""
+    return bool(answer.error) and not (answer.found and answer.generation_stamp < asked.stamp_min)
 
 
 def _missing(storages: Sequence[StorageId]) -> str:

@@ -6,9 +6,9 @@ import enum
 import heapq
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
 from itertools import islice
 
+from seamlessfs.blocks.arrivals import Arrivals
 from seamlessfs.blocks.cluster import (
     ClusterState,
     DatanodeDescriptor,
@@ -45,14 +45,6 @@ class _Outcome(enum.Enum):
     SETTLED = "settled"
 
 
-@dataclass(slots=True)
-class _Arriving:
-    """Members of a finished block's pipeline that have not reported yet. `until_ms`: when they count as lost."""
-
-    storages: tuple[int, ...]
-    until_ms: int | None = None
-
-
 class Repairer:
     """Keeps blocks as their policies want them. Cost: in proportion to blocks that changed and copies that start."""
 
@@ -76,7 +68,7 @@ class Repairer:
         self.missing = MissingBlocks()
         self._delayed: list[tuple[int, BlockId]] = []
         self._stuck: dict[BlockId, None] = {}
-        self._arriving: dict[BlockId, _Arriving] = {}
+        self._arrivals = Arrivals(cluster, book, settings, self._delay)
 
     @property
     def delayed(self) -> int:
@@ -105,7 +97,9 @@ class Repairer:
     def _is_fine(self, block_id: BlockId, facts: FactsLookup) -> bool:
         """Quick look at a block with nothing on record against it: most of those that a start-up reports."""
         book = self._book
-        if block_id in book.open or block_id in book.corrupt or block_id in self.missing:
+        if block_id in book.open or block_id in book.corrupt or block_id in book.unfinished:
+            return False
+        if block_id in self.missing:
             return False
         if self.debts.of(block_id) or self.transfers.of(block_id) or block_id in self.transfers.retries:
             return False
@@ -138,7 +132,7 @@ class Repairer:
         self.missing.discard(block_id)
         self.transfers.retries.pop(block_id, None)
         self._stuck.pop(block_id, None)
-        self._arriving.pop(block_id, None)
+        self._arrivals.forget(block_id)
 
     def remove(self, block_id: BlockId, generation_stamp: GenerationStamp | None = None) -> None:
         """No file has the block: every replica goes, whatever its state."""
@@ -163,6 +157,7 @@ class Repairer:
         self.promote(known)
         self._book.set_version(block_id, known.block.generation_stamp, known.block.length)
         self._book.dirty.pop(block_id, None)
+        self._arrivals.judge_unfinished(block_id, now_ms)
         replicas = self._book.replicas(block_id)
         verdict = self.verdict(known, replicas)
         self._note_debt(known, replicas, verdict, now_ms)
@@ -181,24 +176,7 @@ class Repairer:
             for index, seen in opened.seen.items():
                 if index not in judged:
                     self._judge.judge_committed(self._cluster.storage(index), seen, known)
-            silent = tuple(index for index in opened.pipeline if not self._book.map.has(known.block.id, index))
-            if silent:
-                self._arriving[known.block.id] = _Arriving(silent)
-
-    def _expected(self, block_id: BlockId, now_ms: int) -> Counter[str]:
-        """Replicas per IDC that the block's writer made and whose reports are on their way: not to be made again."""
-        arriving = self._arriving.get(block_id)
-        if arriving is None:
-            return Counter()
-        if arriving.until_ms is None:
-            arriving.until_ms = now_ms + self._settings.arrival_ms
-            self._delay(block_id, arriving.until_ms)
-        silent = [index for index in arriving.storages if not self._book.map.has(block_id, index)]
-        if not silent or now_ms >= arriving.until_ms:
-            del self._arriving[block_id]
-            return Counter()
-        storages = (self._cluster.storage(index) for index in silent)
-        return Counter(storage.location.idc for storage in storages if storage.node.connected)
+            self._arrivals.expect(known.block.id, opened.pipeline)
 
     def verdict(self, known: BlockFacts, replicas: list[StorageState]) -> Verdict:
         """What a block with these valid replicas has, wants and owes now."""
@@ -225,7 +203,7 @@ class Repairer:
             self.debts.set(block_id, ())
             return
         self.missing.discard(block_id)
-        expected = self._expected(block_id, now_ms)
+        expected = self._arrivals.expected(block_id, now_ms)
         retry = self.transfers.retries.get(block_id)
         held = retry is not None and retry.not_before_ms > now_ms
         owed = []

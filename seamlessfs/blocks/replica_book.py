@@ -5,12 +5,14 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from seamlessfs.blocks.block_map import BlockMap
 from seamlessfs.blocks.cluster import ClusterState, StorageState
 from seamlessfs.model.block import ReplicaState
 from seamlessfs.model.ids import BlockId, GenerationStamp
+
+T = TypeVar("T")
 
 
 class CorruptReason(enum.Enum):
@@ -52,6 +54,8 @@ class ReplicaBook:
         self.map = BlockMap()
         self.open: dict[BlockId, OpenBlock] = {}
         self.corrupt: dict[BlockId, dict[int, CorruptReason]] = {}
+        self.unfinished: dict[BlockId, dict[int, int]] = {}
+        """Of finished blocks, by storage: until when a datanode has to finish its replica; 0: not set yet."""
         self.divergent: dict[BlockId, dict[int, int]] = {}
         self.dirty: dict[BlockId, None] = {}
 
@@ -69,6 +73,7 @@ class ReplicaBook:
         if before == (generation_stamp, length):
             return
         self.map.set_version(block_id, generation_stamp, length)
+        self.unfinished.pop(block_id, None)
         if before is not None:
             reason = CorruptReason.LENGTH if before[0] == generation_stamp else CorruptReason.GENERATION_STAMP
             for index in self.map.replicas_of(block_id):
@@ -80,6 +85,7 @@ class ReplicaBook:
         """Adds a replica of the block's version; False when its content differs from another one's."""
         if not self._is_another_now(block_id, storage):
             return True
+        self._no_more(self.unfinished, block_id, storage)
         if self.map.add(block_id, storage.index):
             self.touch(block_id)
         if not xxh3:
@@ -103,9 +109,7 @@ class ReplicaBook:
         """
         marked = self.corrupt.get(block_id, {})
         if marked.get(storage.index) in (CorruptReason.GENERATION_STAMP, CorruptReason.NOT_FINALIZED):
-            del marked[storage.index]
-            if not marked:
-                del self.corrupt[block_id]
+            self._no_more(self.corrupt, block_id, storage)
             self.touch(block_id)
         return storage.index not in marked
 
@@ -126,8 +130,24 @@ class ReplicaBook:
         self.map.set_content_hash(block_id, winner)
         self.divergent.pop(block_id, None)
 
+    def see_unfinished(self, block_id: BlockId, storage: StorageState) -> None:
+        """The datanode has a replica of the finished block that it has not finished."""
+        self.unfinished.setdefault(block_id, {}).setdefault(storage.index, 0)
+        self.touch(block_id)
+
+    @staticmethod
+    def _no_more(kind: dict[BlockId, dict[int, T]], block_id: BlockId, storage: StorageState) -> bool:
+        """Takes a storage's replica out of those of a kind; tells whether it was there."""
+        replicas = kind.get(block_id)
+        if not replicas or replicas.pop(storage.index, None) is None:
+            return False
+        if not replicas:
+            del kind[block_id]
+        return True
+
     def mark_corrupt(self, block_id: BlockId, storage: StorageState, reason: CorruptReason) -> None:
         self.map.remove(block_id, storage.index)
+        self._no_more(self.unfinished, block_id, storage)
         self.corrupt.setdefault(block_id, {})[storage.index] = reason
         self.touch(block_id)
 
@@ -135,11 +155,9 @@ class ReplicaBook:
         """The storage has no replica of the block any more, valid or not."""
         if self.map.remove(block_id, storage.index):
             self.touch(block_id)
-        marked = self.corrupt.get(block_id)
-        if marked and marked.pop(storage.index, None) is not None:
+        if self._no_more(self.corrupt, block_id, storage):
             self.touch(block_id)
-            if not marked:
-                del self.corrupt[block_id]
+        self._no_more(self.unfinished, block_id, storage)
         opened = self.open.get(block_id)
         if opened is not None:
             opened.seen.pop(storage.index, None)
@@ -153,8 +171,8 @@ class ReplicaBook:
         return len(found)
 
     def drop_unfinished(self, storage: StorageState) -> None:
-        """The same for what is not in the map. Cost: all corrupt and open blocks, which are few."""
-        for others in (self.corrupt, self.open):
+        """The same for what is not in the map. Cost: all corrupt, open and unfinished blocks, which are few."""
+        for others in (self.corrupt, self.open, self.unfinished):
             for block_id in list(others):
                 self.remove(block_id, storage)
 
@@ -162,6 +180,7 @@ class ReplicaBook:
         """Drops the block; returns every storage that had something of it."""
         indexes = dict.fromkeys(self.map.forget(block_id))
         indexes.update(dict.fromkeys(self.corrupt.pop(block_id, {})))
+        indexes.update(dict.fromkeys(self.unfinished.pop(block_id, {})))
         opened = self.open.pop(block_id, None)
         if opened is not None:
             indexes.update(dict.fromkeys((*opened.pipeline, *opened.seen)))

@@ -328,7 +328,7 @@ class ReportJudge:
         elif seen.state is ReplicaState.RWR:
             self._book.mark_corrupt(block.id, storage, CorruptReason.NOT_FINALIZED)
         elif seen.state is not ReplicaState.FINALIZED:
-            return
+            self._book.see_unfinished(block.id, storage)
         elif seen.length != block.length:
             self._book.mark_corrupt(block.id, storage, CorruptReason.LENGTH)
         elif not self._book.add(block.id, storage, seen.xxh3):

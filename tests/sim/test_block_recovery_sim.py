@@ -23,7 +23,7 @@ DEAD_AFTER_MS = 30_000
 STEP_MS = 250
 TROUBLE_MS = 60_000
 QUIET_MS = 240_000
-SEEDS = range(400)
+SEEDS = range(1000)
 FINAL, RBW, RWR, RUR = (ReplicaState.FINALIZED, ReplicaState.RBW, ReplicaState.RWR, ReplicaState.RUR)
 
 
@@ -106,6 +106,9 @@ class World:
                 node.length = max(node.length, length)
             if rng.random() < 0.8:
                 self.promise(members, sent, sync=rng.random() < 0.4)
+            if rng.random() < 0.03:
+                self.announce(members, sent)
+                return
             if len(members) > 1 and rng.random() < 0.2:
                 members = self.rebuild(members)
                 if members is None:
@@ -140,6 +143,14 @@ class World:
             max(self.known, self.promised),
         )
         return kept
+
+    def announce(self, members: list[Node], sent: int) -> None:
+        """The writer tells the namenode of a new pipeline and how much it has sent, and dies before they know."""
+        spare = next(node for node in self.nodes.values() if node.name not in self.pipeline)
+        self.newest += 1
+        self.stamp, self.known = self.newest, sent
+        self.pipeline = [*(node.name for node in members), spare.name]
+        spare.state, spare.stamp, spare.length, spare.synced = RBW, self.newest, 0, 0
 
     def finish(self, members: list[Node]) -> None:
         """The last packet goes down the pipeline; datanodes make their replicas final from the last one up."""

@@ -286,10 +286,14 @@ class World:
                 continue
             del node.running[transfer_id]
             targets = [target.datanode.id.uuid for target in command.targets]
-            ok = uuid not in self.broken and all(self.datanodes[t].up and t not in self.deaf for t in targets)
+            ok = uuid not in self.broken and all(self._takes(target, command.block.id) for target in targets)
             if ok:
                 self._copy(uuid, command)
             self.manager.transfer_result(transfer_id, ok, "" if ok else "broken pipe", self.now_ms)
+
+    def _takes(self, uuid: str, block_id: BlockId) -> bool:
+        node = self.datanodes[uuid]
+        return node.up and uuid not in self.deaf and block_id not in node.disk
 
     def _copy(self, uuid: str, command: TransferCommand) -> None:
         place = self.datanodes[uuid].location.idc

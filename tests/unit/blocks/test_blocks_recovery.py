@@ -159,6 +159,20 @@ def test_a_datanode_that_is_given_up_is_waited_for_no_longer() -> None:
     assert cluster.recoveries.given_up(cluster.now_ms) == cluster.updates("a", 40)
 
 
+def test_older_replicas_are_asked_before_promised_bytes_are_given_up() -> None:
+    """hdfs-native tells the namenode of a new pipeline first, then its datanodes."""
+    cluster = Cluster("ab")
+    cluster.start(Block(BLOCK.id, BLOCK.generation_stamp, 50))
+    old = FoundReplica(DatanodeUuid("a"), True, RBW, GenerationStamp(999), 60, StorageId("DS-a"), "old")
+    assert cluster.recoveries.answer(BLOCK.id, cluster.id, old, cluster.now_ms) == []
+    assert cluster.answer("b", 0) == [
+        InitRecoveryCommand(DatanodeUuid("a"), StorageId("DS-a"), BLOCK.id, GenerationStamp(999), cluster.id)
+    ]
+    assert cluster.phase is Phase.ASKING
+    taking_part = old._replace(error="")
+    assert cluster.recoveries.answer(BLOCK.id, cluster.id, taking_part, cluster.now_ms) == cluster.updates("a", 60)
+
+
 def test_nobody_there_is_no_reason_to_stop() -> None:
     cluster = Cluster("ab")
     cluster.gone.update("ab")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from seamlessfs.blocks.recovery_choice import Asked, Cut, Drop, FoundReplica, Wait, Whereabouts, choose
+from seamlessfs.blocks.recovery_choice import Asked, AskOlder, Cut, Drop, FoundReplica, Wait, Whereabouts, choose
 from seamlessfs.model.block import Block, ReplicaState
 from seamlessfs.model.ids import BlockId, DatanodeUuid, GenerationStamp, StorageId
 
@@ -26,7 +26,9 @@ def nothing(node: str, since: int = 0, error: str = "") -> FoundReplica:
 
 @dataclass(frozen=True)
 class Case:
-    """`pipeline`: one letter a member: `a`, `b`, ... in upper case when it is not to be waited for any more."""
+    """`pipeline`: one letter a member: `a`, `b`, ... in upper case when it is not to be waited for any more.
+    `older`: members whose older replicas are asked for.
+    """
 
     pipeline: str
     answers: tuple[FoundReplica, ...]
@@ -35,6 +37,8 @@ class Case:
     synced: int = 0
     drop: bool = False
     reason: str = ""
+    older: str = ""
+    stamp_min: int = STAMP
 
 
 CASES = {
@@ -108,7 +112,34 @@ CASES = {
     ),
     "nothing, a volume has failed": Case("ab", (nothing("a", error="failed"), nothing("b")), None, reason="a: failed"),
     "nothing, a damaged one": Case("ab", (has("a", RBW, 9, error="bad"), nothing("b")), None, reason="a: bad"),
-    "nothing, a member has only older bytes": Case("a", (has("a", RBW, 9, 1000, "old"),), None, reason="a: old"),
+    "nothing, a member has only older bytes": Case("a", (has("a", RBW, 9, 1000, "old"),), None, older="a"),
+    "nothing, members have older bytes of two stamps": Case(
+        "abc", (has("a", RBW, 9, 999, "old"), has("b", RBW, 9, 1000, "old"), has("c", RWR, 0)), None, "", 9, older="b"
+    ),
+    "nothing, a member has older bytes and another has not answered": Case(
+        "ab", (has("a", RBW, 9, 1000, "old"),), None, synced=9, reason="not heard of: DS-b"
+    ),
+    "nothing, a member has older bytes and another could not look": Case(
+        "ab", (has("a", RBW, 9, 1000, "old"), nothing("b", error="failed")), None, synced=9, reason="b: failed"
+    ),
+    "older ones: a new member has nothing": Case(
+        "abc", (has("a", RBW, 9, 1000), has("b", RBW, 8, 1000), has("c", RWR, 0)), 8, "ab", synced=8, stamp_min=1000
+    ),
+    "older ones: shorter than what was promised": Case(
+        "ab", (has("a", RBW, 9, 1000), has("b", RWR, 0)), 9, "a", synced=20, stamp_min=1000
+    ),
+    "older ones: damaged": Case(
+        "ab", (has("a", RBW, 9, 1000, "bad"), has("b", RWR, 0)), None, synced=9, stamp_min=1000, reason="a: bad"
+    ),
+    "restarted: below what was promised, and an older one has more": Case(
+        "ab", (has("a", RWR, 40), has("b", RBW, 50, 1000, "old")), None, older="b", synced=50
+    ),
+    "restarted: below what was promised, with an older one": Case(
+        "ab", (has("a", RWR, 40), has("b", RBW, 50, 1000)), 50, "b", synced=50, stamp_min=1000
+    ),
+    "growing: below what was promised, whatever older ones have": Case(
+        "ab", (has("a", RBW, 40), has("b", RBW, 50, 1000, "old")), 40, "a", synced=50
+    ),
     "nothing but older bytes outside": Case("a", (has("z", RBW, 9, 1000, "old"), nothing("a")), None, drop=True),
     "nobody has answered": Case("ab", (), None, reason="not heard of: DS-a, DS-b"),
     "nobody is known": Case("", (), None, reason="no byte is found"),
@@ -123,9 +154,13 @@ def test_choice(name: str) -> None:
         for letter in case.pipeline
     }
     block = Block(BlockId(7), GenerationStamp(STAMP), case.synced)
-    choice = choose(Asked(block, FULL, pipeline, case.answers))
+    choice = choose(Asked(block, FULL, GenerationStamp(case.stamp_min), pipeline, case.answers))
     if case.drop:
         assert choice == Drop()
+    elif case.older:
+        assert isinstance(choice, AskOlder)
+        assert "".join(each.uuid for each in choice.replicas) == case.older
+        assert {each.generation_stamp for each in choice.replicas} == {choice.stamp_min}
     elif case.length is None:
         assert isinstance(choice, Wait)
         assert case.reason in choice.reason
