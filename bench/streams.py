@@ -31,6 +31,9 @@ REPLICAS = (1, 3, 4)
 SMALL_REPLICAS = (1, 4)
 STREAMS = (1, 8)
 SMALL_BYTES = 10 << 10
+SMALL_FILES = 64
+"""Of each stream: stock's client waits 400 ms when it completes a file that no datanode has reported yet."""
+
 READS_OF_A_STREAM = 4
 """Times that a sample reads what was written: reading is so much faster."""
 
@@ -48,7 +51,7 @@ class Amount:
 
     Attributes:
         names: of the measure that writes, and of the one that reads.
-        small_files: so many, of `SMALL_BYTES` each; 0: a file for each stream, of `whole_bytes` together.
+        small_files: of each stream, so many of `SMALL_BYTES` each; 0: one each, of `whole_bytes` together.
     """
 
     names: tuple[str, str]
@@ -57,14 +60,13 @@ class Amount:
     small_files: int
     reads: int
 
-    @property
-    def units(self) -> float:
-        return self.small_files or self.whole_bytes / 1e6
+    def units(self, streams: int) -> float:
+        return self.small_files * streams or self.whole_bytes / 1e6
 
     def of_a_stream(self, streams: int) -> dict[str, int]:
         """Number and size of each stream's files."""
         if self.small_files:
-            return {"streams": streams, "files": self.small_files // streams, "size_bytes": SMALL_BYTES}
+            return {"streams": streams, "files": self.small_files, "size_bytes": SMALL_BYTES}
         return {"streams": streams, "files": 1, "size_bytes": self.whole_bytes // streams}
 
 
@@ -96,7 +98,7 @@ class Data:
             self._stack.callback(server.stop)
             server.start()
         streams = Amount(("write", "read"), "MB", 256 * MIB // self._part, 0, READS_OF_A_STREAM)
-        small = Amount(("small files written", "small files read"), "files", 0, 512 // self._part, 1)
+        small = Amount(("small files written", "small files read"), "files", 0, SMALL_FILES // self._part, 1)
         with other_cores():
             for amount in (streams, small):
                 self._warm(amount)
@@ -121,7 +123,7 @@ class Data:
     def _files(self, amount: Amount, replicas: int, streams: int, reads: bool) -> list[Row]:
         """Writes files with so many streams, each round others, and reads them."""
         folder, shape = f"{ROOT}/files", amount.of_a_stream(streams)
-        case = {"replicas": replicas, "streams": streams}
+        case, units = {"replicas": replicas, "streams": streams}, amount.units(streams)
 
         def write(server: DataServer) -> None:
             self._java.write(server.authority, folder, replication=replicas, **shape)
@@ -132,10 +134,9 @@ class Data:
         parts: list[list[Case]] = [[], []]
         for server in self._servers:
             rows = [Row(name, server.name, case, amount.unit) for name in amount.names]
-            parts[0].append((rows[0], lambda server=server: self._sample(server, amount.units, write)))
+            parts[0].append((rows[0], lambda server=server: self._sample(server, units, write)))
             if reads:
-                units = amount.units * amount.reads
-                parts[1].append((rows[1], lambda server=server, units=units: self._sample(server, units, read)))
+                parts[1].append((rows[1], lambda server=server: self._sample(server, units * amount.reads, read)))
 
         def check_and_clear(last: bool) -> None:
             if last:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from seamlessfs import __version__
 from seamlessfs.blocks.cluster import DatanodeDescriptor, NodeState
 from seamlessfs.model.cluster import AdminState
 from seamlessfs.model.errors import ImpersonationDenied, RemoteIOError, UnsupportedAction, UnsupportedOperation
@@ -21,13 +22,15 @@ from seamlessfs.namespace.open_files import OpenFile, is_below, open_files
 from seamlessfs.net.rpc_server import CallContext
 from seamlessfs.wire.convert.blocks import datanode_info_to_pb, storage_report_to_pb
 from seamlessfs.wire.pb.hadoop import client_namenode_pb2 as pb
-from seamlessfs.wire.pb.hadoop import hdfs_pb2, reconfiguration_pb2, refresh_pb2, user_mappings_pb2
+from seamlessfs.wire.pb.hadoop import datanode_pb2, hdfs_pb2, reconfiguration_pb2, refresh_pb2, user_mappings_pb2
 from seamlessfs.wire.pb.seamless import control_pb2
 
 LOG = logging.getLogger(__name__)
 
 OPEN_FILES_PAGE = 1000
 CORRUPT_FILES_PAGE = 100
+LAYOUT_VERSION = -66
+"""Of stock HDFS 3.3: what balancers and other namenodes compare with their own."""
 LOOKED_AT_IN_ONE_GO = 500
 """Blocks without a replica whose files are looked up before others have their turn."""
 
@@ -56,6 +59,27 @@ class AdminCalls:
         self.control = control
         self.refresher = refresher
         self._metasave = Metasave(core)
+
+    def version_request(
+        self, call: CallContext, request: datanode_pb2.VersionRequestProto
+    ) -> datanode_pb2.VersionResponseProto:
+        """Which cluster this is."""
+        self.core.require_superuser(call)
+        identity = self.core.identity
+        storage = datanode_pb2.StorageInfoProto(
+            layoutVersion=LAYOUT_VERSION % (1 << 32),
+            namespceID=identity.namespace_id,
+            clusterID=identity.cluster_id,
+            cTime=0,
+        )
+        info = datanode_pb2.NamespaceInfoProto(
+            buildVersion=__version__,
+            unused=0,
+            blockPoolID=identity.pool_id,
+            storageInfo=storage,
+            softwareVersion=__version__,
+        )
+        return datanode_pb2.VersionResponseProto(info=info)
 
     # Figures
 

@@ -77,6 +77,7 @@ from seamlessfs.wire.pb.seamless import control_pb2_grpc
 from seamlessfs.wire.rpc.protocols import (
     CLIENT_PROTOCOL,
     GET_USER_MAPPINGS_PROTOCOL,
+    NAMENODE_PROTOCOL,
     PLACEMENT_PROTOCOL,
     PROTOCOLS,
     RECONFIGURATION_PROTOCOL,
@@ -88,6 +89,7 @@ from seamlessfs.wire.rpc.protocols import (
 LOG = logging.getLogger("seamlessfs.namenode")
 STOP_GRACE_S = 3.0
 ADMIN_PROTOCOLS = (
+    NAMENODE_PROTOCOL,
     RECONFIGURATION_PROTOCOL,
     REFRESH_AUTHORIZATION_PROTOCOL,
     REFRESH_CALL_QUEUE_PROTOCOL,

@@ -12,6 +12,7 @@ from seamlessfs.wire.pb.hadoop import (
     acl_pb2,
     client_datanode_pb2,
     client_namenode_pb2,
+    datanode_pb2,
     encryption_pb2,
     erasurecoding_pb2,
     ha_service_pb2,
@@ -31,6 +32,8 @@ REFRESH_USER_MAPPINGS_PROTOCOL = "org.apache.hadoop.security.RefreshUserMappings
 REFRESH_AUTHORIZATION_PROTOCOL = "org.apache.hadoop.security.authorize.RefreshAuthorizationPolicyProtocol"
 REFRESH_CALL_QUEUE_PROTOCOL = "org.apache.hadoop.ipc.RefreshCallQueueProtocol"
 RECONFIGURATION_PROTOCOL = "org.apache.hadoop.hdfs.protocol.ReconfigurationProtocol"
+NAMENODE_PROTOCOL = "org.apache.hadoop.hdfs.server.protocol.NamenodeProtocol"
+"""What namenodes, balancers and benchmarks ask a namenode."""
 PLACEMENT_PROTOCOL = "seamlessfs.PlacementProtocol"
 """Ours: what HDFS's protocols have no words for."""
 
@@ -134,6 +137,9 @@ PROTOCOLS: Mapping[str, MethodTable] = MappingProxyType(
         CLIENT_PROTOCOL: _client_protocol(),
         CLIENT_DATANODE_PROTOCOL: _client_datanode_protocol(),
         HA_SERVICE_PROTOCOL: _ha_service_protocol(),
+        NAMENODE_PROTOCOL: MappingProxyType(
+            {"versionRequest": _named(datanode_pb2, "VersionRequestProto", "VersionResponseProto")}
+        ),
         GET_USER_MAPPINGS_PROTOCOL: MappingProxyType(_standard(user_mappings_pb2, "getGroupsForUser")),
         REFRESH_USER_MAPPINGS_PROTOCOL: MappingProxyType(
             _standard(user_mappings_pb2, "refreshUserToGroupsMappings refreshSuperUserGroupsConfiguration")
