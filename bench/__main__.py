@@ -7,15 +7,16 @@ import os
 import sys
 from pathlib import Path
 
-from bench import metadata, scale, streams
+from bench import metadata, scale, streams, throughput
 from bench.data_servers import work_folder
-from bench.report import REPORT, load, render
-from bench.results import print_calls, print_table, save
+from bench.report import REPORT, load, print_table, render
+from bench.results import save
 
 SUITES = {
-    "metadata": (metadata.measure, print_calls),
-    "scale": (scale.measure, print_calls),
-    "data": (streams.measure, print_table),
+    "metadata": metadata.measure,
+    "throughput": throughput.measure,
+    "scale": scale.measure,
+    "data": streams.measure,
 }
 ROUNDS = 4
 
@@ -32,12 +33,10 @@ def main() -> int:
     chosen.rounds = chosen.rounds or (2 if chosen.quick else ROUNDS)
     settings = {"quick": chosen.quick, "huge": chosen.huge, "rounds": chosen.rounds}
     for name in chosen.suites or SUITES:
-        measure, show = SUITES[name]
         load_before = os.getloadavg()[0]
         with work_folder(Path(".work").absolute()) as folder:
-            rows = measure(folder, chosen)
-        show(rows)
-        print(f"added to {save(name, rows, settings, load_before)}", flush=True)
+            rows = SUITES[name](folder, chosen)
+        print_table(save(name, rows, settings, load_before))
         REPORT.write_text(render(load()))
     return 0
 

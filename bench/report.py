@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from bench.results import RESULTS
 
 REPORT = Path(__file__).parent / "RESULTS.md"
@@ -19,11 +22,13 @@ STOCK = ("hdfs 3.3.6", "hdfs 3.3.6 tuned")
 """Stock HDFS counts as the better of the two."""
 
 NATIVE = ("hdfs-native",)
-SUITES = ("metadata", "scale", "data")
+SUITES = ("metadata", "throughput", "scale", "data")
 _NO_CASE = {
     "measure", "client", "unit", "rate_median", "rate_min", "rate_max", "client_cpu_ms_a_unit", "server_cpu_ms_a_unit",
     "samples", "waits_s", "less_is_better",
 }  # fmt: skip
+
+COLUMNS = ("what", "case", "who", "figure", "CPU", "p50 / p99 ms", "ours to it", "by CPU")
 
 Json = Mapping[str, Any]
 
@@ -123,6 +128,16 @@ def ratio_of(ours: Json, rival: Json, by_cpu: bool) -> float:
     return float(1 / ratio if ours.get("less_is_better") and ratio else ratio)
 
 
+def print_table(record: Json) -> None:
+    """The rows of one run, for a person who waits for them."""
+    table = Table(*COLUMNS)
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for cells in _cells(record["rows"]):
+        table.add_row(*cells)
+    Console(width=170).print(table)
+
+
 def _suite(name: str, record: Json) -> str:
     machine, settings = record["machine"], record["settings"]
     kind = "quick run, which shows that it works and no more" if settings.get("quick") else "full run"
@@ -133,16 +148,20 @@ def _suite(name: str, record: Json) -> str:
     lines = [
         f"## {name}\n",
         where,
-        "| what | case | who | figure | CPU | p50 / p99 ms | ours to it | by CPU |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(COLUMNS)} |",
+        "|---" * len(COLUMNS) + "|",
+        *(f"| {' | '.join(cells)} |" for cells in _cells(record["rows"])),
     ]
-    for group in _groups(record["rows"]):
-        ours = next((row for row in group if row["client"] == OURS), None)
-        lines += [_line(row, ours) for row in group]
     return "\n".join(lines) + "\n"
 
 
-def _line(row: Json, ours: Json | None) -> str:
+def _cells(rows: Iterable[Json]) -> Iterator[tuple[str, ...]]:
+    for group in _groups(rows):
+        ours = next((row for row in group if row["client"] == OURS), None)
+        yield from (_line(row, ours) for row in group)
+
+
+def _line(row: Json, ours: Json | None) -> tuple[str, ...]:
     cpu_ms, waits = row["server_cpu_ms_a_unit"], row.get("waits_s")
     figure = f"{_number(row['rate_median'])} {row['unit']} ({_number(row['rate_min'])} - {_number(row['rate_max'])})"
     ratios = ("", "")
@@ -150,7 +169,7 @@ def _line(row: Json, ours: Json | None) -> str:
         overlap = ours["rate_min"] <= row["rate_max"] and row["rate_min"] <= ours["rate_max"]
         by_cpu = f"{ratio_of(ours, row, True):.2f}" if cpu_ms and ours["server_cpu_ms_a_unit"] else ""
         ratios = (f"{'~' if overlap else ''}{ratio_of(ours, row, False):.2f}", by_cpu)
-    cells = (
+    return (
         row["measure"],
         _case(row),
         row["client"],
@@ -161,7 +180,6 @@ def _line(row: Json, ours: Json | None) -> str:
         else "",
         *ratios,
     )
-    return f"| {' | '.join(cells)} |"
 
 
 def _groups(rows: Iterable[Json]) -> list[list[Json]]:

