@@ -11,6 +11,7 @@ from bench import metadata, scale, streams, throughput
 from bench.data_servers import work_folder
 from bench.report import REPORT, load, print_table, render
 from bench.results import save
+from seamlessfs.store import keys
 
 SUITES = {
     "metadata": metadata.measure,
@@ -31,7 +32,8 @@ def main() -> int:
     if unknown := set(chosen.suites) - SUITES.keys():
         parser.error(f"no suite is called {', '.join(sorted(unknown))}: there are {', '.join(SUITES)}")
     chosen.rounds = chosen.rounds or (2 if chosen.quick else ROUNDS)
-    settings = {"quick": chosen.quick, "huge": chosen.huge, "rounds": chosen.rounds}
+    compiled = not str(keys.__file__).endswith(".py")
+    settings = {"quick": chosen.quick, "huge": chosen.huge, "rounds": chosen.rounds, "compiled": compiled}
     for name in chosen.suites or SUITES:
         load_before = os.getloadavg()[0]
         with work_folder(Path(".work").absolute()) as folder:

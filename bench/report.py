@@ -143,7 +143,8 @@ def _suite(name: str, record: Json) -> str:
     kind = "quick run, which shows that it works and no more" if settings.get("quick") else "full run"
     where = (
         f"{record['at']}, {record['commit']}, {machine['cores']} cores of {machine['processor']}, Linux "
-        f"{machine['kernel']}, Python {machine['python']}, load {machine['load_before']} before; {kind}.\n"
+        f"{machine['kernel']}, Python {machine['python']}, load {machine['load_before']} before; "
+        f"{'ours compiled' if settings.get('compiled') else 'ours as sources'}; {kind}.\n"
     )
     lines = [
         f"## {name}\n",

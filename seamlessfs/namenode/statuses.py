@@ -22,7 +22,7 @@ from seamlessfs.wire.rpc.frames import encode_varint
 
 STATUSES_MAX = 1 << 16
 PAGES_BYTES_MAX = 64 << 20
-_NAME = slice(2, 4)
+_NAME_AT, _NAME_END = 2, 4
 """Where the empty name is in an encoded status: behind the type, one byte each with its tag."""
 _PREFIX_BYTES = len(keys.entry(keys.NO_PARENT, b""))
 
@@ -31,8 +31,8 @@ _PREFIX_BYTES = len(keys.entry(keys.NO_PARENT, b""))
 def _encoded(value: bytes, inherited: PolicyId) -> tuple[bytes, bytes]:
     """What comes before and behind the name in the status of a record."""
     status = file_status_to_pb(status_of(decode_inode(value), b"", inherited)).SerializeToString()
-    assert status[_NAME] == b"\x12\0", "type and name come first"
-    return status[: _NAME.start] + b"\x12", status[_NAME.stop :]
+    assert status[_NAME_AT:_NAME_END] == b"\x12\0", "type and name come first"
+    return status[:_NAME_AT] + b"\x12", status[_NAME_END:]
 
 
 def encode_found(found: Found) -> bytes:

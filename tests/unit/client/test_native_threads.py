@@ -1,76 +1,53 @@
-"""The wait for threads that Python did not start."""
+"""The wait for threads that Python did not start, each in an interpreter that has no others."""
 
 from __future__ import annotations
 
-import _thread
-import hashlib
+import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
+PROGRAM = """
+import _thread, hashlib, sys, threading, time
 from seamlessfs.client import native_threads
-from seamlessfs.client.native_threads import wait_for_native_threads
+native_threads.SETTLE_S = {settle_s}
+sys.modules["{module}"] = sys
+done, release = [], threading.Event()
 
-BYTES = bytes(64 << 20)
-
-
-def asleep() -> None:
-    time.sleep(0.1)
-
-
-def on_a_processor_without_the_interpreter() -> None:
-    hashlib.sha256(BYTES)
-
-
-@pytest.fixture(autouse=True)
-def with_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow", sys)
-
-
-@pytest.mark.parametrize("work", [asleep, on_a_processor_without_the_interpreter])
-def test_work_is_waited_for(work: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_threads, "SETTLE_S", 60.0)
-    done: list[int] = []
-
-    def native() -> None:
+def native(work):  # unknown to `threading`, as a thread of C++ is
+    def run():
         work()
         done.append(1)
+    _thread.start_new_thread(run, ())
+    time.sleep(0.01)
 
-    _thread.start_new_thread(native, ())  # unknown to `threading`, as one of C++ is
-    wait_for_native_threads()
-    assert done == [1]
-
-
-def test_the_wait_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_threads, "SETTLE_S", 0.05)
-    release = threading.Event()
-    _thread.start_new_thread(release.wait, ())
-    _thread.start_new_thread(lambda: release.wait(), ())
-    began = time.monotonic()
-    wait_for_native_threads()
-    assert time.monotonic() - began >= 0.05
-    release.set()
+{start}
+began = time.monotonic()
+native_threads.wait_for_native_threads()
+print(len(done), time.monotonic() - began >= {settle_s})
+release.set()
+"""
 
 
-def test_pythons_own_threads_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_threads, "SETTLE_S", 60.0)
-    release = threading.Event()
-    threading.Thread(target=release.wait).start()
-    began = time.monotonic()
-    wait_for_native_threads()
-    assert time.monotonic() - began < 60.0
-    release.set()
+def waited(start: str, *, settle_s: float, module: str = "pyarrow") -> str:
+    """How many threads had ended after the wait, and whether it was as long as it may be."""
+    program = PROGRAM.format(start=start, settle_s=settle_s, module=module)
+    return subprocess.check_output([sys.executable, "-c", program], text=True, timeout=120).strip()
 
 
-def test_without_pyarrow_there_is_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "pyarrow")
-    monkeypatch.setattr(native_threads, "SETTLE_S", 60.0)
-    release = threading.Event()
-    _thread.start_new_thread(lambda: release.wait(), ())
-    began = time.monotonic()
-    wait_for_native_threads()
-    assert time.monotonic() - began < 60.0
-    release.set()
+@pytest.mark.parametrize("work", ["lambda: time.sleep(0.3)", "lambda: hashlib.sha256(bytes(200 << 20)).digest()"])
+def test_work_is_waited_for(work: str) -> None:
+    """With the interpreter or, on a processor, without."""
+    assert waited(f"native({work})", settle_s=60.0) == "1 False"
+
+
+def test_the_wait_has_an_end() -> None:
+    assert waited("native(release.wait)", settle_s=0.05) == "0 True"
+
+
+def test_pythons_own_threads_are_not_waited_for() -> None:
+    assert waited("threading.Thread(target=release.wait).start()", settle_s=60.0) == "0 False"
+
+
+def test_without_pyarrow_there_is_no_wait() -> None:
+    assert waited("native(lambda: release.wait())", settle_s=60.0, module="other") == "0 False"
