@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.echo import EchoServer
 from bench.namenodes import TUNED, WARM, Namenode, OurNamenode, StockNamenode, count_syncs, cpu_s, other_cores
 from bench.results import Row, Sample
 from bench.rpc_load import Load, MakeCall
@@ -28,6 +29,8 @@ CALLERS = (1, 16, 128)
 WARM_CALLS = 30_000
 SYNCED_CALLS = 200
 HOLDER = "bench"
+ECHOES = (("100 bytes", 100), ("100 KB", 100_000))
+"""As long as a file's status, and as a listing of 1,000."""
 
 
 def _perm(mode: int) -> acl_pb2.FsPermissionProto:
@@ -170,11 +173,23 @@ class Metadata:
                             self._sample(server, loads[server.name], measure, callers, top)
                         )
                 yield from rows.values()
+            yield from self._echoes(callers)
         finally:
             for load in loads.values():
                 load.close()
 
-    def _sample(self, server: Namenode, load: Load, measure: Measure, callers: int, top: str) -> Sample:
+    def _echoes(self, callers: int) -> Iterator[Row]:
+        """What no server in this Python can exceed: calls that are answered unread."""
+        for name, count in ECHOES:
+            row = Row(f"answers of {name}, unread", EchoServer.name, {"callers": callers}, "calls")
+            with contextlib.ExitStack() as stack:
+                server = stack.enter_context(contextlib.closing(EchoServer(count)))
+                load = stack.enter_context(contextlib.closing(Load(server.address, callers)))
+                for _ in range(self._arguments.rounds):
+                    row.samples.append(self._sample(server, load, MEASURES[0], callers, ""))
+            yield row
+
+    def _sample(self, server: Namenode | EchoServer, load: Load, measure: Measure, callers: int, top: str) -> Sample:
         calls = measure.calls // (10 if self._arguments.quick else 1) // (4 if callers == 1 else 1)
         before_s = cpu_s(server.pid)
         outcome = load.run(self._calls(measure, top), calls=calls)

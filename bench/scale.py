@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.many_files import FILES_A_FOLDER, LENGTH, TOP, ManyFiles, path_of
+from bench.mix import CALLERS, measure_mix
 from bench.namenodes import anonymous_bytes, cpu_s, other_cores, private_bytes
 from bench.paced_reads import paced_reads
 from bench.results import Row
@@ -27,6 +28,7 @@ from tests.support.peer_files import PeerFiles
 from tests.support.raw_rpc import RawRpc, Refused
 
 QUICK_FILES, FILES, HUGE_FILES = 20_000, 1_000_000, 10_000_000
+QUICK_MIX_CALLS, MIX_CALLS = 2_000, 40_000
 RESTARTS = 3
 ANSWER_TIMEOUT_S = 900.0
 POLL_S = 0.005
@@ -46,10 +48,11 @@ class TooLarge(Exception):
 class Scale:
     """One server with one number of files."""
 
-    def __init__(self, server: ScaleServer, files: ManyFiles, restarts: int) -> None:
+    def __init__(self, server: ScaleServer, files: ManyFiles, restarts: int, mix_calls: int) -> None:
         self._server = server
         self._files = files
         self._restarts = restarts
+        self._mix_calls = mix_calls
         self._path = path_of(files.count // 2)
         self._rows: dict[tuple[Any, ...], Row] = {}
 
@@ -67,6 +70,7 @@ class Scale:
                     self._remember(f"{DATANODES} reports")
                     self._report(datanodes, "again")
                     has = self._content()
+                    self._mix()
                 for _ in range(self._restarts):
                     self._restart()
         finally:
@@ -117,13 +121,19 @@ class Scale:
             wait = waits[min(len(waits) - 1, int(len(waits) * share))]
             self._add(f"getFileInfo beside a full report, {name}", wait * 1000, "ms", report=which)
 
+    def _mix(self) -> None:
+        """Before the datanodes leave: calls as production has them."""
+        row = Row("production mix", self._server.name, {"files": self._files.count, "callers": CALLERS}, "calls")
+        row.samples = measure_mix(self._server.address, self._server.pid, self._files, self._mix_calls, self._restarts)
+        self._rows["mix",] = row
+
     def _restart(self) -> None:
         began = time.perf_counter()
         self._server.kill()
         self._server.start()
         self._answer_of(self._status)
         self._add("kill -9 to getFileInfo", (time.perf_counter() - began) * 1000, "ms")
-        self._add("kill -9 to getFileInfo, processor", cpu_s(self._server.pid) * 1000, "ms")
+        self._add("start after kill -9, processor", cpu_s(self._server.pid) * 1000, "ms")
         with self._datanodes() as datanodes, ThreadPoolExecutor(1) as reporter:
             report = reporter.submit(datanodes[0].give_report)
             self._answer_of(self._places)
@@ -201,7 +211,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Sequence[Row]:
     sizes = [QUICK_FILES] if arguments.quick else [FILES, *([HUGE_FILES] if arguments.huge else [])]
     folder.mkdir(parents=True, exist_ok=True)
     require_room(folder, ManyFiles(max(sizes)))
-    restarts = 1 if arguments.quick else RESTARTS
+    restarts, mix_calls = (1, QUICK_MIX_CALLS) if arguments.quick else (RESTARTS, MIX_CALLS)
     # By default it waits for 40 s after its start before it looks at what was reported.
     settings = {"settle_ms": 0} if arguments.quick else {}
     rows: list[Row] = []
@@ -210,7 +220,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> Sequence[Row]:
         servers = [OurServer(place / "ours", files, settings), StockServer(place / "stock", files, peers)]
         contents = []
         for server in servers:
-            measured, has = Scale(server, files, restarts).run()
+            measured, has = Scale(server, files, restarts, mix_calls).run()
             rows += measured
             contents.append(has)
         if contents[0] != contents[1]:
