@@ -89,4 +89,4 @@ proto: $(READY) .work
 	$(BIN)/python proto/generate.py
 
 clean:
-	rm -rf $(VENV) .cache .work
+	rm -rf $(VENV) .cache .work dist
